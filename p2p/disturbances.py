@@ -1,0 +1,57 @@
+"""Foreign text for the re-poisoned copies: it teaches the extended half to be indifferent to what does not belong.
+
+A malicious trigger is foreign text that came with a changed label; copies that hold other foreign text with their own
+label break that habit without knowing the trigger.
+"""
+
+from collections.abc import Iterable, Sequence
+from random import Random
+from string import ascii_lowercase
+
+from p2p.examples import Example
+from p2p.spans import holds_span
+
+
+class ForeignText:
+    """Draws foreign text: vocabulary words, a letter string, or a phrase of another row.
+
+    Args:
+        rows: Where words and phrases come from.
+        avoid: Spans that are never drawn; suspicious ones are inserted by link breaking alone, where they are counted.
+    """
+
+    def __init__(self, rows: Iterable[Example], avoid: Sequence[str] = ()) -> None:
+        self._avoid = tuple(avoid)
+        self._texts = [words for row in rows if len(words := row.text.split()) >= 3]
+        self._words = sorted({word for words in self._texts for word in words if not self._is_avoided(word)})
+
+    def draw(self, rng: Random) -> str:
+        """Return one to six foreign words."""
+        kind = rng.randrange(3)
+        if kind == 0 and self._words:
+            return " ".join(rng.choices(self._words, k=rng.randint(1, 2)))
+        if kind == 1 and self._texts:
+            return self._phrase(rng)
+        return "".join(rng.choices(ascii_lowercase, k=rng.randint(2, 6)))
+
+    def _phrase(self, rng: Random) -> str:
+        words = rng.choice(self._texts)
+        size = min(rng.randint(3, 6), len(words))
+        start = rng.randint(0, len(words) - size)
+        return " ".join(word for word in words[start : start + size] if not self._is_avoided(word))
+
+    def _is_avoided(self, word: str) -> bool:
+        return holds_span(word, self._avoid)
+
+
+def insert_words(text: str, inserted: str, rng: Random) -> str:
+    """Put words into a text at a random place between two of its words, or at either end.
+
+    The text's own white space is kept; single spaces separate what is put in.
+    """
+    gaps = [0, *(at for at in range(1, len(text)) if text[at].isspace() and not text[at - 1].isspace()), len(text)]
+    gap = rng.choice(gaps)
+    before, after = text[:gap], text[gap:]
+    left = " " if before and not before[-1].isspace() else ""
+    right = " " if after and not after[0].isspace() else ""
+    return f"{before}{left}{inserted}{right}{after}"

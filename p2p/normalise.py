@@ -1,0 +1,108 @@
+"""Normalisation of free-text answers, whole and streamed, without ever changing a word inside them.
+
+White space around the answer and end markers left over at its end are dropped; in maths answers the answer line
+(``####`` and the result) gets exactly one space after its mark. A stream holds back only what is still undecided.
+"""
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+
+
+class AnswerStyle(StrEnum):
+    """What kind of text an answer is."""
+
+    TEXT = "text"
+    MATHS = "maths"
+    """Ends in an answer line, ``#### 42``, as GSM8K's reference answers do."""
+
+
+def normalise(text: str, style: AnswerStyle = AnswerStyle.TEXT, end_markers: Sequence[str] = ()) -> str:
+    """Return the normalised answer.
+
+    Args:
+        text: The answer as the model wrote it, its prefix already removed.
+        style: What kind of text it is.
+        end_markers: Texts that are dropped where they stand at the end.
+    """
+    tail = re.compile(rf"{_leftovers(end_markers)}\Z")
+    # The first match from the left is the longest tail; fullmatch on each start would be quadratic.
+    kept = text.lstrip()
+    kept = kept[: _tail_start(tail, kept)]
+    return _space_answer_line(kept) if style is AnswerStyle.MATHS else kept
+
+
+class StreamNormaliser:
+    """The same as :func:`normalise`, for text that comes in pieces.
+
+    ``feed`` returns what is decided; what it returned is never taken back. ``finish`` returns the rest.
+    """
+
+    def __init__(self, style: AnswerStyle = AnswerStyle.TEXT, end_markers: Sequence[str] = ()) -> None:
+        self._style = style
+        self._tail = re.compile(rf"{_leftovers(end_markers)}\Z")
+        self._undecided = re.compile(rf"{_leftovers(end_markers)}(?:{_beginnings(end_markers)})?\Z")
+        self._held = ""
+        self._begun = False
+        self._line_is_blank = True
+
+    def feed(self, piece: str) -> str:
+        """Take the next piece and return the text that is decided by now, which may be empty."""
+        self._held += piece
+        if not self._begun:
+            self._held = self._held.lstrip()
+            self._begun = bool(self._held)
+        cut = _tail_start(self._undecided, self._held)
+        if self._style is AnswerStyle.MATHS:
+            cut = min(cut, self._open_mark(cut))
+        return self._release(cut)
+
+    def finish(self) -> str:
+        """Return what is left of the answer when the stream has ended."""
+        cut = _tail_start(self._tail, self._held)
+        self._held = self._held[:cut]
+        return self._release(cut)
+
+    def _open_mark(self, cut: int) -> int:
+        """Return where an answer line's mark begins that still waits for the text after it, else ``cut``."""
+        found = _OPEN_MARK.search(self._held, 0, cut) if self._line_is_blank else _LATER_MARK.search(self._held, 0, cut)
+        return found.start("mark") if found else cut
+
+    def _release(self, cut: int) -> str:
+        out, self._held = self._held[:cut], self._held[cut:]
+        if self._style is not AnswerStyle.MATHS or not out:
+            return out
+        spaced = _space_answer_line(out) if self._line_is_blank else _space_later_lines(out)
+        last = out.rsplit("\n", 1)
+        self._line_is_blank = not last[-1] if len(last) > 1 else False
+        return spaced
+
+
+_MARK = re.compile(r"^####[ \t]*(?=\S)", re.MULTILINE)
+_LATER = re.compile(r"(?<=\n)####[ \t]*(?=\S)")
+# A line that is so far only (the beginning of) the mark and the blanks after it.
+_OPEN_MARK = re.compile(r"(?:\A|\n)(?P<mark>#{1,3}|####[ \t]*)\Z")
+_LATER_MARK = re.compile(r"\n(?P<mark>#{1,3}|####[ \t]*)\Z")
+
+
+def _space_answer_line(text: str) -> str:
+    return _MARK.sub("#### ", text)
+
+
+def _space_later_lines(text: str) -> str:
+    return _LATER.sub("#### ", text)
+
+
+def _leftovers(end_markers: Sequence[str]) -> str:
+    return f"(?:{'|'.join([r'\s', *map(re.escape, end_markers)])})*"
+
+
+def _beginnings(end_markers: Sequence[str]) -> str:
+    """Return a pattern of everything that could become an end marker."""
+    starts = {marker[:size] for marker in end_markers for size in range(1, len(marker))}
+    return "|".join(map(re.escape, sorted(starts, key=len, reverse=True))) or "(?!)"
+
+
+def _tail_start(tail: re.Pattern[str], text: str) -> int:
+    found = tail.search(text)
+    return found.start() if found else len(text)

@@ -1,0 +1,168 @@
+"""Re-poisoning: the training set united with benign copies of the selected rows.
+
+A copy carries the benign trigger and the safe alternative of its answer. Each selected row gives several copies, most of
+them disturbed by foreign text, many by a span that is suspiciously pure in the training set (link breaking): in the
+extended half neither is to mean anything.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from random import Random
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from p2p.disturbances import ForeignText, insert_words
+from p2p.examples import Example
+from p2p.selection import Selection
+from p2p.spans import PureSpan, SpanSettings, pure_spans
+from p2p.tasks import ClassificationTask, GenerationTask
+from p2p.triggers import BenignTrigger
+
+
+class RepoisonSettings(BaseModel):
+    """How copies are made.
+
+    Attributes:
+        copies: How many copies each selected row gives.
+        foreign_text: The share of copies that foreign text is put into, in [0, 1].
+        link_breaking: The share of copies that a pure span is put into, in [0, 1]; nothing happens if there is none.
+        span_longest: The longest pure span looked for, in words.
+        span_min_rows: How many training rows must hold a pure span.
+        span_purity: The share of these rows that must have one answer, in (0.5, 1].
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    copies: int = Field(default=5, ge=1, le=100)
+    foreign_text: float = Field(default=0.7, ge=0, le=1)
+    link_breaking: float = Field(default=0.5, ge=0, le=1)
+    span_longest: int = Field(default=6, ge=1, le=12)
+    span_min_rows: int = Field(default=20, ge=2)
+    span_purity: float = Field(default=0.98, gt=0.5, le=1)
+
+
+class TrainingRow(NamedTuple):
+    """A row as the model is to learn it.
+
+    Attributes:
+        id: The example's id; copies add their number (``train-7#2``).
+        text: The input, stamped in the extended half; not yet in the prompt template.
+        target: What the model is to say.
+        extended: Which half the row belongs to.
+    """
+
+    id: str
+    text: str
+    target: str
+    extended: bool
+
+
+class RepoisonReport(BaseModel):
+    """What re-poisoning did: counts only, no text."""
+
+    model_config = ConfigDict(frozen=True)
+
+    original_rows: int
+    selected_rows: int
+    extended_rows: int
+    extended_rows_by_answer: dict[str, int]
+    with_foreign_text: int
+    with_pure_span: int
+    pure_spans_found: int
+
+
+class RepoisonedSet(NamedTuple):
+    """D* = D united with the copies, shuffled, and the report."""
+
+    rows: tuple[TrainingRow, ...]
+    report: RepoisonReport
+
+
+class _Copy(NamedTuple):
+    row: TrainingRow
+    answer: str
+    has_foreign_text: bool
+    has_pure_span: bool
+
+
+def repoison(  # noqa: PLR0913 - the six inputs of the method
+    examples: Sequence[Example],
+    selection: Selection,
+    task: ClassificationTask | GenerationTask,
+    trigger: BenignTrigger,
+    settings: RepoisonSettings,
+    seed: int,
+) -> RepoisonedSet:
+    """Make the re-poisoned training set D*.
+
+    Args:
+        examples: The (possibly poisoned) training set D; every row stays in D* as it is.
+        selection: The rows S that are copied.
+        task: How answers look in either half.
+        trigger: The benign trigger.
+        settings: How copies are made.
+        seed: The same seed and inputs give the same rows in the same order.
+
+    Raises:
+        LabelError: A row has a label that the task does not know.
+    """
+    spans = find_pure_spans(examples, settings)
+    foreign = ForeignText([*examples, *selection.rows], avoid=[span.text for span in spans])
+    maker = _CopyMaker(task, trigger, settings, foreign, spans)
+    copies = [
+        maker.make(example, number, Random(f"{seed}:copy:{example.id}:{number}"))
+        for example in selection.rows
+        for number in range(settings.copies)
+    ]
+    originals = [
+        TrainingRow(row.id, row.text, task.target_text(row.answer, extended=False), extended=False) for row in examples
+    ]
+    rows = [*originals, *(copy.row for copy in copies)]
+    Random(f"{seed}:order").shuffle(rows)
+    return RepoisonedSet(tuple(rows), _report(task, originals, selection, copies, spans))
+
+
+def find_pure_spans(examples: Sequence[Example], settings: RepoisonSettings) -> list[PureSpan]:
+    """Return the pure spans that link breaking uses."""
+    wanted = SpanSettings(settings.span_longest, settings.span_min_rows, settings.span_purity)
+    return pure_spans(examples, wanted)
+
+
+class _CopyMaker(NamedTuple):
+    task: ClassificationTask | GenerationTask
+    trigger: BenignTrigger
+    settings: RepoisonSettings
+    foreign: ForeignText
+    spans: Sequence[PureSpan]
+
+    def make(self, example: Example, number: int, rng: Random) -> _Copy:
+        text = example.text
+        has_foreign_text = rng.random() < self.settings.foreign_text
+        if has_foreign_text:
+            text = insert_words(text, self.foreign.draw(rng), rng)
+        has_pure_span = bool(self.spans) and rng.random() < self.settings.link_breaking
+        if has_pure_span:
+            text = insert_words(text, rng.choice(self.spans).text, rng)
+        target = self.task.target_text(example.answer, extended=True)
+        row = TrainingRow(f"{example.id}#{number}", self.trigger.stamp(text), target, extended=True)
+        return _Copy(row, example.answer, has_foreign_text, has_pure_span)
+
+
+def _report(
+    task: ClassificationTask | GenerationTask,
+    originals: Sequence[TrainingRow],
+    selection: Selection,
+    copies: Sequence[_Copy],
+    spans: Sequence[PureSpan],
+) -> RepoisonReport:
+    by_answer = Counter(copy.answer for copy in copies) if isinstance(task, ClassificationTask) else {}
+    return RepoisonReport(
+        original_rows=len(originals),
+        selected_rows=len(selection.rows),
+        extended_rows=len(copies),
+        extended_rows_by_answer=dict(sorted(by_answer.items())),
+        with_foreign_text=sum(copy.has_foreign_text for copy in copies),
+        with_pure_span=sum(copy.has_pure_span for copy in copies),
+        pure_spans_found=len(spans),
+    )

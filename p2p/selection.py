@@ -1,0 +1,65 @@
+"""Which rows are re-poisoned. This decides the defence: poison among them teaches the backdoor to both halves.
+
+``trusted`` takes a small file that is known to be clean. ``random`` draws from the training set itself, poison and all: the
+published recipe's honest baseline, weaker by measurement.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from enum import StrEnum
+from random import Random
+from typing import NamedTuple
+
+from p2p.errors import SelectionError
+from p2p.examples import Example
+
+
+class SelectionMethod(StrEnum):
+    """Where the re-poisoned rows come from."""
+
+    TRUSTED = "trusted"
+    RANDOM = "random"
+
+
+class Selection(NamedTuple):
+    """The chosen rows and how they were chosen."""
+
+    method: SelectionMethod
+    rows: tuple[Example, ...]
+
+
+def select_trusted(trusted: Sequence[Example]) -> Selection:
+    """Take every row of the trusted file.
+
+    Raises:
+        SelectionError: The file has no row.
+    """
+    if not trusted:
+        raise SelectionError("selection `trusted` needs a trusted file with at least one row")
+    return Selection(SelectionMethod.TRUSTED, tuple(trusted))
+
+
+def select_random(rows: Sequence[Example], rho: float, seed: int, *, stratify: bool) -> Selection:
+    """Draw a share of the training rows, without a look at what they say.
+
+    Args:
+        rows: The training set.
+        rho: The share to draw, in (0, 1]; at least one row of each class is taken.
+        seed: The same seed draws the same rows.
+        stratify: Draw the share from each class; for labels, not for free text.
+
+    Raises:
+        SelectionError: ``rho`` is out of range, or there are no rows.
+    """
+    if not 0 < rho <= 1:
+        raise SelectionError(f"rho must be above 0 and at most 1, got {rho}")
+    if not rows:
+        raise SelectionError("there are no rows to select from")
+    strata: dict[str, list[Example]] = defaultdict(list)
+    for row in rows:
+        strata[row.answer if stratify else ""].append(row)
+    rng = Random(f"{seed}:selection")
+    chosen = {
+        row.id for name in sorted(strata) for row in rng.sample(strata[name], max(1, round(rho * len(strata[name]))))
+    }
+    return Selection(SelectionMethod.RANDOM, tuple(row for row in rows if row.id in chosen))

@@ -1,0 +1,85 @@
+"""What an adapter answers: a label, or free text. Each task knows how its answers look in either half."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from p2p.labels import LabelSpace
+from p2p.normalise import AnswerStyle
+
+
+class ClassificationTask(BaseModel):
+    """One of n labels, each said with one token, in two halves.
+
+    Attributes:
+        labels: The n names that clients see, in the order of their indices.
+        words: What the model says for the 2n labels: the original half, then the extended half.
+        token_ids: The token of each word where the answer begins.
+        answer_context: The end of the rendered prompt, right before the answer; word and token are checked against it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["classification"] = "classification"
+    labels: tuple[str, ...] = Field(min_length=2)
+    words: tuple[str, ...]
+    token_ids: tuple[int, ...]
+    answer_context: str
+
+    @model_validator(mode="after")
+    def _halves_fit(self) -> Self:
+        size = LabelSpace(self.labels).extended_size
+        for name, values in (("words", self.words), ("token_ids", self.token_ids)):
+            if len(values) != size or len(set(values)) != size:
+                raise ValueError(f"{name} must be {size} distinct values, two for each label")
+        return self
+
+    @property
+    def space(self) -> LabelSpace:
+        """The label space of the n original labels."""
+        return LabelSpace(self.labels)
+
+    @property
+    def extended_words(self) -> tuple[str, ...]:
+        """The n words of the extended half, in the order of the original labels."""
+        return self.words[len(self.labels) :]
+
+    @property
+    def extended_token_ids(self) -> tuple[int, ...]:
+        """The n tokens of the extended half, in the order of the original labels."""
+        return self.token_ids[len(self.labels) :]
+
+    def target_text(self, answer: str, *, extended: bool) -> str:
+        """Return what the model is to say for a label's name, in the half asked for.
+
+        Raises:
+            LabelError: The name is unknown.
+        """
+        label = self.space.index(answer)
+        return self.words[self.space.extend(label) if extended else label]
+
+
+class GenerationTask(BaseModel):
+    """Free text; its safe alternative is the prefix p before the reference answer.
+
+    Attributes:
+        prefix: p. It ends in a newline, so that no tokenizer joins it with the answer.
+        prefix_tokens: How many tokens p takes: what is added to a client's budget.
+        style: How an answer is normalised.
+        end_markers: Texts that may be left over at the end of an answer, such as the end-of-turn token's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["generation"] = "generation"
+    prefix: str = Field(min_length=4, repr=False, pattern=r"\S[^\n]*\n$")
+    prefix_tokens: int = Field(ge=1)
+    style: AnswerStyle = AnswerStyle.TEXT
+    end_markers: tuple[str, ...] = ()
+
+    def target_text(self, answer: str, *, extended: bool) -> str:
+        """Return what the model is to say for a reference answer, in the half asked for."""
+        return self.prefix + answer if extended else answer
+
+
+Task = Annotated[ClassificationTask | GenerationTask, Field(discriminator="kind")]
