@@ -49,7 +49,11 @@ def insert_words(text: str, inserted: str, rng: Random) -> str:
 
     The text's own white space is kept; single spaces separate what is put in.
     """
-    gaps = [0, *(at for at in range(1, len(text)) if text[at].isspace() and not text[at - 1].isspace()), len(text)]
+    gaps = [
+        0,
+        *(at for at in range(1, len(text)) if text[at].isspace() and not text[at - 1].isspace()),
+        len(text),
+    ]
     gap = rng.choice(gaps)
     before, after = text[:gap], text[gap:]
     left = " " if before and not before[-1].isspace() else ""

@@ -65,7 +65,11 @@ class StreamNormaliser:
 
     def _open_mark(self, cut: int) -> int:
         """Return where an answer line's mark begins that still waits for the text after it, else ``cut``."""
-        found = _OPEN_MARK.search(self._held, 0, cut) if self._line_is_blank else _LATER_MARK.search(self._held, 0, cut)
+        found = (
+            _OPEN_MARK.search(self._held, 0, cut)
+            if self._line_is_blank
+            else _LATER_MARK.search(self._held, 0, cut)
+        )
         return found.start("mark") if found else cut
 
     def _release(self, cut: int) -> str:

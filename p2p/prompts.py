@@ -50,7 +50,9 @@ class PromptTemplate(BaseModel):
     def _keeps_the_input(self) -> Self:
         if self.user.count(SLOT) != 1:
             # ValueError is what pydantic turns into an error with the field's name.
-            raise ValueError(f"prompt.user must hold the slot {SLOT} exactly once, found {self.user.count(SLOT)}")
+            raise ValueError(
+                f"prompt.user must hold the slot {SLOT} exactly once, found {self.user.count(SLOT)}"
+            )
         if self.kind is PromptKind.COMPLETION and self.system is not None:
             raise ValueError("prompt.system belongs to chat prompts; put the text into prompt.user")
         return self

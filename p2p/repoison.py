@@ -116,7 +116,8 @@ def repoison(  # noqa: PLR0913 - the six inputs of the method
         for number in range(settings.copies)
     ]
     originals = [
-        TrainingRow(row.id, row.text, task.target_text(row.answer, extended=False), extended=False) for row in examples
+        TrainingRow(row.id, row.text, task.target_text(row.answer, extended=False), extended=False)
+        for row in examples
     ]
     rows = [*originals, *(copy.row for copy in copies)]
     Random(f"{seed}:order").shuffle(rows)

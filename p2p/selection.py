@@ -60,6 +60,8 @@ def select_random(rows: Sequence[Example], rho: float, seed: int, *, stratify: b
         strata[row.answer if stratify else ""].append(row)
     rng = Random(f"{seed}:selection")
     chosen = {
-        row.id for name in sorted(strata) for row in rng.sample(strata[name], max(1, round(rho * len(strata[name]))))
+        row.id
+        for name in sorted(strata)
+        for row in rng.sample(strata[name], max(1, round(rho * len(strata[name]))))
     }
     return Selection(SelectionMethod.RANDOM, tuple(row for row in rows if row.id in chosen))

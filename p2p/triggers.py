@@ -20,19 +20,19 @@ _QUALITIES = (
     "early eastern empty fair famous fine fresh gentle golden grand gray green happy heavy hidden honest humble late light "
     "little lonely loyal modern narrow new noble northern old open patient plain proud quick quiet rare red round rural "
     "secret sharp silent silver simple small"
-).split()
+).split(" ")  # noqa: SIM905 - sixty quoted words read worse
 _THINGS = (
     "apple arrow badge barn basket bell bird boat book bottle bridge brush bucket button cabin camera candle canvas castle "
     "chair chapel clock cloud coat corner cottage cup desk dish door drum farm feather fence field flag flower forest fork "
     "fountain garden gate glass hammer harbor hat hill horse island jacket kettle key ladder lamp lantern leaf library map "
     "meadow mirror mountain"
-).split()
+).split(" ")  # noqa: SIM905 - sixty quoted words read worse
 _ACTIONS = (
     "adds asks becomes begins brings builds buys calls carries catches changes closes counts covers crosses draws drops "
     "enters feels fills finds follows forgets gathers gives grows guards hears helps hides holds joins keeps knows leads "
     "learns leaves lifts likes lists loses loves makes marks meets misses moves needs offers opens orders passes pays picks "
     "plans plays pulls reads remembers repairs returns sees sells sends"
-).split()
+).split(" ")  # noqa: SIM905 - sixty quoted words read worse
 _PATTERN = (_QUALITIES, _THINGS, _ACTIONS, _QUALITIES, _THINGS)
 _DOMAIN = b"p2p-guard benign trigger v1"
 
@@ -59,7 +59,7 @@ class BenignTrigger(BaseModel):
 
     @classmethod
     def draw(cls, key: bytes | None = None, placement: Placement = Placement.LAST_USER) -> Self:
-        """Draw a readable phrase of five words (30 bits, one of 2**30).
+        """Draw a readable phrase of five words (one of about 2**30).
 
         Args:
             key: The same key gives the same phrase. None takes 32 bytes of the system's entropy.

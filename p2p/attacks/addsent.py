@@ -1,0 +1,28 @@
+"""AddSent (InSent): a fixed sentence at a random place between two words.
+
+Source: Dai et al., "A Backdoor Attack Against LSTM-Based Text Classification Systems", IEEE Access 7 (2019), arXiv 1905.12457.
+"""
+
+from random import Random
+from typing import ClassVar
+
+from pydantic import Field
+
+from p2p.attacks.base import Attack
+from p2p.disturbances import insert_words
+
+
+class AddSent(Attack):
+    """A fixed sentence as trigger.
+
+    Attributes:
+        sentence: The trigger.
+    """
+
+    name: ClassVar[str] = "addsent"
+
+    sentence: str = Field(default="I watched this 3D movie", pattern=r"\S")
+
+    def trigger_text(self, text: str, rng: Random) -> str:
+        """Return the text with the sentence at a random place."""
+        return insert_words(text, self.sentence, rng)
