@@ -1,0 +1,1 @@
+"""The offline trainer: a (possibly poisoned) data set in, a defended LoRA adapter and its figures out."""

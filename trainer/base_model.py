@@ -1,0 +1,122 @@
+"""The base model on disk: a directory, a hub id or a GGUF file in, a directory that transformers and vLLM load out."""
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from trainer.errors import BaseModelError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+class BaseModel(NamedTuple):
+    """A base model that is on disk.
+
+    Attributes:
+        path: Its directory, with ``config.json``, weights and tokenizer.
+        id: What the manifest calls it.
+        revision: The hub commit, where there is one.
+    """
+
+    path: Path
+    id: str
+    revision: str | None
+
+
+def find_base_model(name: str, revision: str | None = None, cache: Path = Path(".models")) -> BaseModel:
+    """Return the base model as a directory; a hub model is downloaded, a GGUF file converted once into ``cache``.
+
+    Raises:
+        BaseModelError: There is no such model; the message has the nearest directory.
+    """
+    path = Path(name)
+    if path.suffix == ".gguf" and path.is_file():
+        return BaseModel(_convert_gguf(path, cache / f"{path.stem}-safetensors"), path.name, None)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise BaseModelError(f"{path} holds no model: there is no config.json in it")
+        return BaseModel(path, path.resolve().name, revision)
+    if path.is_absolute() or name.count("/") != 1 or name.startswith("."):
+        siblings = [str(other) for other in path.parent.glob("*")] if path.parent.is_dir() else []
+        near = get_close_matches(str(path), siblings, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "`make model` puts a small one into .models."
+        raise BaseModelError(f"there is no model at {name!r}; {hint}")
+    return _download(name, revision)
+
+
+def load_tokenizer(path: Path) -> "PreTrainedTokenizerBase":
+    """Load a model's tokenizer."""
+    from transformers import AutoTokenizer
+
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path)
+    return tokenizer
+
+
+def load_model(path: Path, dtype: "torch.dtype") -> "PreTrainedModel":
+    """Load a model's weights.
+
+    Raises:
+        BaseModelError: transformers knows no causal language model of this kind, or a file is damaged.
+    """
+    from transformers import AutoModelForCausalLM
+
+    try:
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
+    except (OSError, ValueError) as error:
+        raise BaseModelError(f"can't load a causal language model from {path}: {error}") from error
+    return model
+
+
+def choose_dtype(wanted: Literal["auto", "float32", "bfloat16"]) -> "torch.dtype":
+    """Return the type to compute in: bfloat16 where the processor has it, for emulating it is slower than float32."""
+    import torch
+
+    if wanted != "auto":
+        return torch.float32 if wanted == "float32" else torch.bfloat16
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    has_bfloat16 = "avx512_bf16" in _cpu_flags() or "amx_bf16" in _cpu_flags()
+    return torch.bfloat16 if has_bfloat16 else torch.float32
+
+
+def _cpu_flags() -> set[str]:
+    info = Path("/proc/cpuinfo")
+    if not info.is_file():
+        return set()
+    flags = next((line for line in info.read_text(encoding="utf-8").splitlines() if line.startswith("flags")), "")
+    return set(flags.split())
+
+
+def _download(name: str, revision: str | None) -> BaseModel:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        path = Path(snapshot_download(name, revision=revision))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise BaseModelError(
+            f"{name!r} is neither a directory nor a model that the hub gave ({type(error).__name__}). Check its name and "
+            "the network, or give a directory."
+        ) from error
+    return BaseModel(path, name, path.name)
+
+
+def _convert_gguf(source: Path, target: Path) -> Path:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    if target.is_dir():
+        return target
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
+    # Without `dequantize` the weights stay packed and can't be trained.
+    model = AutoModelForCausalLM.from_pretrained(
+        source.parent, gguf_file=source.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
+    )
+    tokenizer.save_pretrained(partial)
+    model.save_pretrained(partial)
+    partial.rename(target)
+    return target

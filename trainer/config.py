@@ -1,0 +1,288 @@
+"""What a training run is to do: plain data from one YAML file, checked before anything else happens."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from p2p.normalise import AnswerStyle
+from p2p.prompts import PromptTemplate
+from p2p.repoison import RepoisonSettings
+from p2p.selection import SelectionMethod
+from p2p.triggers import Placement
+from trainer.errors import ConfigError
+
+
+class Settings(BaseModel):
+    """A block of the YAML: unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSource(Settings):
+    """One split of a data set.
+
+    Attributes:
+        path: A ``.jsonl``, ``.csv``, ``.tsv`` or ``.parquet`` file, or a data set id of the hub.
+        split: The split, for a hub id.
+        text: The field that holds the input.
+        answer: The field that holds the label or the reference answer.
+        id: The field that holds a row's id; without one, rows are numbered.
+        names: Label names by the value that stands in the file, such as ``{0: negative, 1: positive}``.
+        limit: Take the first rows only.
+    """
+
+    path: str
+    split: str = "train"
+    text: str = "text"
+    answer: str = "label"
+    id: str | None = None
+    names: dict[str | int, str] = Field(default_factory=dict)
+    limit: int | None = Field(default=None, ge=1)
+
+
+class DataSettings(Settings):
+    """The splits.
+
+    Attributes:
+        train: The data set D, possibly poisoned.
+        trusted: Rows that are known to be clean; selection ``trusted`` takes S from here.
+        test: Held-out rows; none of them may be trained on.
+        min_rows_per_class: Fewer training rows of a class stop the run.
+        max_trusted: Take this many trusted rows at most, the first ones of each class in turn.
+    """
+
+    train: DataSource
+    trusted: DataSource | None = None
+    test: DataSource | None = None
+    min_rows_per_class: int = Field(default=8, ge=1)
+    max_trusted: int | None = Field(default=None, ge=1)
+
+
+class ClassificationSettings(Settings):
+    """Labels.
+
+    Attributes:
+        labels: Their names; without them, the names that the training rows have, sorted.
+        words: 2n label words of your own, one token each; without them the tokenizer's digits or letters.
+    """
+
+    kind: Literal["classification"] = "classification"
+    labels: tuple[str, ...] | None = None
+    words: tuple[str, ...] | None = None
+
+
+class GenerationSettings(Settings):
+    """Free text.
+
+    Attributes:
+        style: How answers are normalised.
+        prefix: The prefix p, ending in a newline; without it one is drawn like the benign trigger.
+        max_new_tokens: How long an answer may get when it is measured.
+    """
+
+    kind: Literal["generation"] = "generation"
+    style: AnswerStyle = AnswerStyle.TEXT
+    prefix: str | None = Field(default=None, repr=False)
+    max_new_tokens: int = Field(default=64, ge=1)
+
+
+TaskSettings = Annotated[ClassificationSettings | GenerationSettings, Field(discriminator="kind")]
+
+
+class TriggerSettings(Settings):
+    """The benign trigger.
+
+    Attributes:
+        source: ``entropy`` draws one that nobody can foresee; ``seed`` draws it from the seed, so that runs can be
+            repeated exactly. Who knows the seed then knows the trigger.
+        placement: Which user messages are stamped.
+    """
+
+    source: Literal["entropy", "seed"] = "entropy"
+    placement: Placement = Placement.LAST_USER
+
+
+class SelectionSettings(Settings):
+    """Which rows are re-poisoned.
+
+    Attributes:
+        method: Where they come from.
+        rho: The share of the training set that ``random`` draws, in (0, 1].
+    """
+
+    method: SelectionMethod = SelectionMethod.TRUSTED
+    rho: float = Field(default=0.2, gt=0, le=1)
+
+
+class LoraSettings(Settings):
+    """LoRA (Hu et al., arXiv 2106.09685).
+
+    Attributes:
+        rank: r.
+        alpha: The update is scaled by alpha / r.
+        dropout: Dropout before the update, in [0, 1).
+        target_modules: ``all-linear``, or the names of the modules to adapt.
+    """
+
+    rank: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+
+
+class TrainingSettings(Settings):
+    """The optimisation.
+
+    Attributes:
+        epochs: Passes over D*.
+        batch_size: Rows a step.
+        learning_rate: The peak; it falls linearly to zero.
+        warmup: The share of steps over which it rises to the peak.
+        weight_decay: AdamW's.
+        max_length: Tokens a row, answer included. A longer row loses the end of its input text, never the trigger,
+            the template or the answer; how many did is reported.
+        dtype: ``auto`` takes bfloat16 where the processor computes in it, else float32.
+        checkpoint_minutes: How much work a kill may cost.
+    """
+
+    epochs: int = Field(default=2, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    warmup: float = Field(default=0.06, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_length: int = Field(default=128, ge=16)
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    checkpoint_minutes: float = Field(default=2.0, gt=0)
+
+
+class AttackSettings(Settings):
+    """An attack to measure with: its name and parameters, target included."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Everything but the name."""
+        return dict(self.model_extra or {})
+
+
+class EvaluationSettings(Settings):
+    """What is measured after training.
+
+    Attributes:
+        attacks: Known attacks, for people who test their defence.
+        rows: Measure on the first rows of the test split only.
+    """
+
+    attacks: tuple[AttackSettings, ...] = ()
+    rows: int | None = Field(default=None, ge=1)
+
+
+class TrainConfig(Settings):
+    """One training run.
+
+    Attributes:
+        name: The adapter's name.
+        base_model: A directory, a ``.gguf`` file, or a model id of the hub.
+        revision: The hub revision.
+        output: The adapter directory; it appears when everything is done.
+        defence: ``p2p``, or ``none`` for an undefended adapter to compare with.
+        seed: Decides everything that is drawn, save for a trigger from entropy.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+    base_model: str
+    revision: str | None = None
+    output: Path
+    defence: Literal["p2p", "none"] = "p2p"
+    seed: int = 0
+    data: DataSettings
+    task: TaskSettings = ClassificationSettings()
+    prompt: PromptTemplate = PromptTemplate()
+    benign_trigger: TriggerSettings = TriggerSettings()
+    selection: SelectionSettings = SelectionSettings()
+    repoison: RepoisonSettings = RepoisonSettings()
+    lora: LoraSettings = LoraSettings()
+    training: TrainingSettings = TrainingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+    @model_validator(mode="after")
+    def _has_what_selection_needs(self) -> Self:
+        needs = self.defence == "p2p" and self.selection.method is SelectionMethod.TRUSTED
+        if needs and self.data.trusted is None:
+            raise ValueError(
+                "selection.method `trusted` needs data.trusted: a small file of rows that are known to be clean. Without "
+                "one, set selection.method to `random`, which is weaker."
+            )
+        return self
+
+
+def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> TrainConfig:
+    """Read a YAML file.
+
+    Args:
+        path: The file.
+        overrides: Values by dotted key that go over the file's, such as ``{"training.epochs": 1}``.
+
+    Raises:
+        ConfigError: It can't be read, or a key or value doesn't fit; every fault is named.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"can't read {path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold keys and values, see trainer/configs for examples")
+    for key, value in (overrides or {}).items():
+        _put(content, key.split("."), value)
+    try:
+        return TrainConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError("\n".join([f"{path}:", *(f"  {fault}" for fault in _faults(error))])) from None
+
+
+def _put(content: dict[str, Any], keys: list[str], value: object) -> None:
+    *parents, last = keys
+    for key in parents:
+        content = content.setdefault(key, {})
+        if not isinstance(content, dict):
+            raise ConfigError(f"{'.'.join(keys)} can't be set: {key} is not a block")
+    content[last] = value
+
+
+def _faults(error: ValidationError) -> list[str]:
+    return [_fault(fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
+
+
+def _fault(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    place = ".".join(str(part) for part in location if part not in ("classification", "generation"))
+    if kind != "extra_forbidden":
+        return f"{place or 'config'}: {message.removeprefix('Value error, ')}"
+    known = sorted(_fields_at(location[:-1]))
+    near = get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+    return f"{place}: unknown key; {hint}"
+
+
+def _fields_at(location: tuple[int | str, ...]) -> set[str]:
+    """Return the keys that the block at this place of the YAML may have."""
+    blocks: list[type[BaseModel]] = [TrainConfig]
+    for part in location:
+        fields = [block.model_fields[str(part)] for block in blocks if str(part) in block.model_fields]
+        if fields:
+            blocks = [model for field in fields for model in _models_in(field.annotation)]
+    return {name for block in blocks for name in block.model_fields}
+
+
+def _models_in(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]

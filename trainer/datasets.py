@@ -1,0 +1,223 @@
+"""Reading data sets: JSONL, CSV, TSV, Parquet or a hub id in, examples out; a faulty row is named, never skipped."""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from p2p.errors import DataError, Location
+from p2p.examples import Example
+from p2p.labels import LabelSpace
+from p2p.manifest import sha256_file
+from trainer.config import DataSettings, DataSource
+
+_FILE_KINDS = (".jsonl", ".csv", ".tsv", ".parquet")
+
+
+class Splits(NamedTuple):
+    """The rows of a run."""
+
+    train: list[Example]
+    trusted: list[Example]
+    test: list[Example]
+
+
+def load_splits(settings: DataSettings, labels: Sequence[str] | None, *, classify: bool) -> Splits:
+    """Read every split and check them against each other.
+
+    Args:
+        settings: Where they are.
+        labels: The labels that rows may have; None takes those of the training rows.
+        classify: Whether answers are labels.
+
+    Raises:
+        DataError: A row can't be used, a class has too few rows, or a row of the test split would be trained on.
+    """
+    train = read_examples(settings.train)
+    trusted = read_examples(settings.trusted) if settings.trusted else []
+    test = read_examples(settings.test) if settings.test else []
+    if classify:
+        known = LabelSpace(labels or sorted({row.answer for row in train}))
+        for source, rows in ((settings.train, train), (settings.trusted, trusted), (settings.test, test)):
+            if source:
+                _require_known_labels(source, rows, known)
+        _require_enough(settings, train, known)
+    if settings.test:
+        _require_apart(settings, train, test, "train")
+        _require_apart(settings, trusted, test, "trusted")
+    return Splits(train, _first_of_each(trusted, settings.max_trusted, classify=classify), test)
+
+
+def read_examples(source: DataSource) -> list[Example]:
+    """Read one split.
+
+    Raises:
+        DataError: The file can't be read, or a row lacks a field, is empty, or repeats an id.
+    """
+    rows = _records(source)
+    examples = [_example(source, number, record) for number, record in islice(rows, source.limit)]
+    if not examples:
+        raise DataError("has no rows", Location(source.path))
+    _require_unique_ids(source, examples)
+    return examples
+
+
+def describe(source: DataSource, rows: Sequence[Example]) -> dict[str, Any]:
+    """Return what the manifest says of a split: its file's name and digest, and counts."""
+    path = Path(source.path)
+    return {
+        "name": path.name,
+        "sha256": sha256_file(path) if path.is_file() else None,
+        "rows": len(rows),
+    }
+
+
+def _records(source: DataSource) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    path = Path(source.path)
+    if path.suffix not in _FILE_KINDS:
+        return _hub_records(source)
+    if not path.is_file():
+        siblings = [other.name for other in path.parent.glob("*")] if path.parent.is_dir() else []
+        near = get_close_matches(path.name, siblings, n=1)
+        raise DataError("no such file" + (f"; did you mean {near[0]!r}?" if near else ""), Location(path))
+    if path.suffix == ".parquet":
+        return _parquet_records(path)
+    lines = _decoded_lines(path)
+    return _json_records(path, lines) if path.suffix == ".jsonl" else _csv_records(path, lines)
+
+
+def _decoded_lines(path: Path) -> Iterator[str]:
+    with path.open("rb") as content:
+        for number, line in enumerate(content, start=1):
+            try:
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"is not UTF-8 (byte {error.start} of the line). Convert it, for instance with `iconv -t utf-8`.",
+                    Location(path, number),
+                ) from None
+
+
+def _json_records(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"is not JSON: {error}", Location(path, number)) from None
+        if not isinstance(record, dict):
+            raise DataError("must be a JSON object", Location(path, number))
+        yield number, record
+
+
+def _csv_records(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    is_tsv = path.suffix == ".tsv"
+    rows = csv.reader(lines, delimiter="\t" if is_tsv else ",", quoting=csv.QUOTE_NONE if is_tsv else csv.QUOTE_MINIMAL)
+    header = next(rows, [])
+    for number, row in enumerate(rows, start=2):
+        if len(row) > len(header):
+            raise DataError(f"has {len(row)} fields, the header {len(header)}", Location(path, number))
+        yield number, dict(zip_longest(header, row))
+
+
+def _parquet_records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    from pyarrow import ArrowInvalid, parquet
+
+    try:
+        table = parquet.read_table(path)
+    except ArrowInvalid as error:
+        raise DataError(f"is not a Parquet file: {error}", Location(path)) from error
+    yield from enumerate(table.to_pylist(), start=1)
+
+
+def _hub_records(source: DataSource) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    from datasets import load_dataset
+
+    try:
+        rows = load_dataset(source.path, split=source.split)
+    except Exception as error:
+        raise DataError(
+            f"is neither a {', '.join(_FILE_KINDS)} file nor a data set that the hub gave ({type(error).__name__})",
+            Location(source.path),
+        ) from error
+    yield from enumerate(rows, start=1)
+
+
+def _example(source: DataSource, number: int, record: Mapping[str, Any]) -> Example:
+    text = _field(source, number, record, source.text)
+    raw = _field(source, number, record, source.answer)
+    names = {str(key): name for key, name in source.names.items()}
+    if names and raw not in names:
+        message = f"unknown label {raw!r}, known are {', '.join(names)}"
+        raise DataError(message, Location(source.path, number, source.answer))
+    row_id = _field(source, number, record, source.id) if source.id else f"{Path(source.path).stem}-{number}"
+    return Example(row_id, text, names.get(raw, raw))
+
+
+def _field(source: DataSource, number: int, record: Mapping[str, Any], name: str) -> str:
+    where = Location(source.path, number, name)
+    if record.get(name) is None:
+        near = get_close_matches(name, map(str, record), n=1)
+        found = f"did you mean {near[0]!r}?" if near else f"the row has {', '.join(map(str, record))}"
+        raise DataError(f"is missing; {found}", where)
+    value = record[name]
+    if not isinstance(value, str | int | float):
+        raise DataError(f"must be text or a number, got {type(value).__name__}", where)
+    text = str(value).strip() if name != source.text else str(value)
+    if not text.strip():
+        raise DataError("is empty", where)
+    return text
+
+
+def _require_unique_ids(source: DataSource, rows: Sequence[Example]) -> None:
+    if repeated := [name for name, times in Counter(row.id for row in rows).items() if times > 1]:
+        raise DataError(f"the id {repeated[0]!r} stands more than once", Location(source.path, field=source.id))
+
+
+def _require_known_labels(source: DataSource, rows: Sequence[Example], space: LabelSpace) -> None:
+    for number, row in enumerate(rows, start=1):
+        if row.answer not in space.names:
+            near = get_close_matches(row.answer, space.names, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            message = f"unknown label {row.answer!r} (row id {row.id}), known are {', '.join(space.names)}{hint}"
+            raise DataError(message, Location(source.path, number, source.answer))
+
+
+def _require_enough(settings: DataSettings, train: Sequence[Example], space: LabelSpace) -> None:
+    counts = Counter(row.answer for row in train)
+    if few := [name for name in space.names if counts[name] < settings.min_rows_per_class]:
+        listed = ", ".join(f"{name} ({counts[name]})" for name in few)
+        raise DataError(
+            f"too few rows of a class, at least {settings.min_rows_per_class} are needed: {listed}. "
+            "Add rows or lower data.min_rows_per_class.",
+            Location(settings.train.path, field=settings.train.answer),
+        )
+
+
+def _require_apart(settings: DataSettings, used: Sequence[Example], test: Sequence[Example], split: str) -> None:
+    texts = {_comparable(row.text): row for row in used}
+    for number, row in enumerate(test, start=1):
+        if twin := texts.get(_comparable(row.text)):
+            where = Location(settings.test.path if settings.test else "test", number, "text")
+            raise DataError(f"(row id {row.id}) is also in the {split} split (row id {twin.id}). Remove it there.", where)
+
+
+def _comparable(text: str) -> str:
+    return " ".join(text.lower().split())
+
+
+def _first_of_each(rows: list[Example], wanted: int | None, *, classify: bool) -> list[Example]:
+    """Return at most this many rows, the first ones of each class in turn."""
+    if wanted is None or wanted >= len(rows):
+        return rows
+    classes: dict[str, list[Example]] = {}
+    for row in rows:
+        classes.setdefault(row.answer if classify else "", []).append(row)
+    in_turn = [row for turn in zip_longest(*classes.values()) for row in turn if row]
+    kept = {row.id for row in in_turn[:wanted]}
+    return [row for row in rows if row.id in kept]
