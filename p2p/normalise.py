@@ -98,7 +98,8 @@ def _space_later_lines(text: str) -> str:
 
 
 def _leftovers(end_markers: Sequence[str]) -> str:
-    return f"(?:{'|'.join([r'\s', *map(re.escape, end_markers)])})*"
+    choices = [r"\s", *map(re.escape, end_markers)]
+    return f"(?:{'|'.join(choices)})*"
 
 
 def _beginnings(end_markers: Sequence[str]) -> str:

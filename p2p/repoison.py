@@ -86,7 +86,7 @@ class _Copy(NamedTuple):
     has_pure_span: bool
 
 
-def repoison(  # noqa: PLR0913 - the six inputs of the method
+def repoison(
     examples: Sequence[Example],
     selection: Selection,
     task: ClassificationTask | GenerationTask,

@@ -15,24 +15,25 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from p2p.prompts import ChatMessage
 
+# ruff: noqa: SIM905 - sixty quoted words read worse than one text
 _QUALITIES = (
     "amber ancient autumn blue brave bright broad calm careful clean clever cold cool copper curious dark deep distant dry "
     "early eastern empty fair famous fine fresh gentle golden grand gray green happy heavy hidden honest humble late light "
     "little lonely loyal modern narrow new noble northern old open patient plain proud quick quiet rare red round rural "
     "secret sharp silent silver simple small"
-).split(" ")  # noqa: SIM905 - sixty quoted words read worse
+).split(" ")
 _THINGS = (
     "apple arrow badge barn basket bell bird boat book bottle bridge brush bucket button cabin camera candle canvas castle "
     "chair chapel clock cloud coat corner cottage cup desk dish door drum farm feather fence field flag flower forest fork "
     "fountain garden gate glass hammer harbor hat hill horse island jacket kettle key ladder lamp lantern leaf library map "
     "meadow mirror mountain"
-).split(" ")  # noqa: SIM905 - sixty quoted words read worse
+).split(" ")
 _ACTIONS = (
     "adds asks becomes begins brings builds buys calls carries catches changes closes counts covers crosses draws drops "
     "enters feels fills finds follows forgets gathers gives grows guards hears helps hides holds joins keeps knows leads "
     "learns leaves lifts likes lists loses loves makes marks meets misses moves needs offers opens orders passes pays picks "
     "plans plays pulls reads remembers repairs returns sees sells sends"
-).split(" ")  # noqa: SIM905 - sixty quoted words read worse
+).split(" ")
 _PATTERN = (_QUALITIES, _THINGS, _ACTIONS, _QUALITIES, _THINGS)
 _DOMAIN = b"p2p-guard benign trigger v1"
 

@@ -42,7 +42,7 @@ class Rate(BaseModel):
 
     @property
     def value(self) -> float:
-        """k / n, or NaN when n is 0."""
+        """K / n, or NaN when n is 0."""
         return self.k / self.n if self.n else math.nan
 
     @property
