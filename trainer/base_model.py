@@ -86,7 +86,9 @@ def _cpu_flags() -> set[str]:
     info = Path("/proc/cpuinfo")
     if not info.is_file():
         return set()
-    flags = next((line for line in info.read_text(encoding="utf-8").splitlines() if line.startswith("flags")), "")
+    flags = next(
+        (line for line in info.read_text(encoding="utf-8").splitlines() if line.startswith("flags")), ""
+    )
     return set(flags.split())
 
 
@@ -114,7 +116,10 @@ def _convert_gguf(source: Path, target: Path) -> Path:
     tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
     # Without `dequantize` the weights stay packed and can't be trained.
     model = AutoModelForCausalLM.from_pretrained(
-        source.parent, gguf_file=source.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
+        source.parent,
+        gguf_file=source.name,
+        quantization_config=GgufConfig(dequantize=True),
+        dtype=torch.float32,
     )
     tokenizer.save_pretrained(partial)
     model.save_pretrained(partial)

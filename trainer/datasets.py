@@ -117,7 +117,9 @@ def _json_records(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, Mappi
 
 def _csv_records(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
     is_tsv = path.suffix == ".tsv"
-    rows = csv.reader(lines, delimiter="\t" if is_tsv else ",", quoting=csv.QUOTE_NONE if is_tsv else csv.QUOTE_MINIMAL)
+    rows = csv.reader(
+        lines, delimiter="\t" if is_tsv else ",", quoting=csv.QUOTE_NONE if is_tsv else csv.QUOTE_MINIMAL
+    )
     header = next(rows, [])
     for number, row in enumerate(rows, start=2):
         if len(row) > len(header):
@@ -176,7 +178,9 @@ def _field(source: DataSource, number: int, record: Mapping[str, Any], name: str
 
 def _require_unique_ids(source: DataSource, rows: Sequence[Example]) -> None:
     if repeated := [name for name, times in Counter(row.id for row in rows).items() if times > 1]:
-        raise DataError(f"the id {repeated[0]!r} stands more than once", Location(source.path, field=source.id))
+        raise DataError(
+            f"the id {repeated[0]!r} stands more than once", Location(source.path, field=source.id)
+        )
 
 
 def _require_known_labels(source: DataSource, rows: Sequence[Example], space: LabelSpace) -> None:
@@ -184,7 +188,9 @@ def _require_known_labels(source: DataSource, rows: Sequence[Example], space: La
         if row.answer not in space.names:
             near = get_close_matches(row.answer, space.names, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            message = f"unknown label {row.answer!r} (row id {row.id}), known are {', '.join(space.names)}{hint}"
+            message = (
+                f"unknown label {row.answer!r} (row id {row.id}), known are {', '.join(space.names)}{hint}"
+            )
             raise DataError(message, Location(source.path, number, source.answer))
 
 
@@ -199,12 +205,16 @@ def _require_enough(settings: DataSettings, train: Sequence[Example], space: Lab
         )
 
 
-def _require_apart(settings: DataSettings, used: Sequence[Example], test: Sequence[Example], split: str) -> None:
+def _require_apart(
+    settings: DataSettings, used: Sequence[Example], test: Sequence[Example], split: str
+) -> None:
     texts = {_comparable(row.text): row for row in used}
     for number, row in enumerate(test, start=1):
         if twin := texts.get(_comparable(row.text)):
             where = Location(settings.test.path if settings.test else "test", number, "text")
-            raise DataError(f"(row id {row.id}) is also in the {split} split (row id {twin.id}). Remove it there.", where)
+            raise DataError(
+                f"(row id {row.id}) is also in the {split} split (row id {twin.id}). Remove it there.", where
+            )
 
 
 def _comparable(text: str) -> str:

@@ -1,0 +1,77 @@
+"""The model in training: LoRA on a frozen base, and a loss whose logits are computed only where an answer token is."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer.base_model import load_model
+from trainer.batches import Batch
+from trainer.config import LoraSettings
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+
+def add_lora(model: "PreTrainedModel", settings: LoraSettings, seed: int) -> "PeftModel":
+    """Freeze a model and put a LoRA adapter on it, the same one for the same seed.
+
+    Its weights are float32 whatever the base model's type is.
+    """
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)
+    modules = settings.target_modules
+    return get_peft_model(
+        model,
+        LoraConfig(
+            task_type="CAUSAL_LM",
+            r=settings.rank,
+            lora_alpha=settings.alpha,
+            lora_dropout=settings.dropout,
+            target_modules=modules if isinstance(modules, str) else list(modules),
+        ),
+    )
+
+
+def load_adapter(base_model: Path, adapter: Path, dtype: "torch.dtype") -> "PreTrainedModel":
+    """Load a base model with an adapter merged into it, ready to answer."""
+    from peft import PeftModel
+
+    model: PreTrainedModel = PeftModel.from_pretrained(
+        load_model(base_model, dtype), adapter
+    ).merge_and_unload()
+    return model.eval()
+
+
+def answer_loss(model: "PeftModel", batch: Batch) -> "torch.Tensor":
+    """Return the mean cross-entropy over the answer tokens of a batch, in nats.
+
+    Logits of the whole vocabulary are made for the answer's positions only; for a classifier that is one position a row.
+    """
+    import torch
+
+    logits = logits_at(model.get_base_model(), batch)
+    return torch.nn.functional.cross_entropy(logits.float(), batch.targets)
+
+
+def logits_at(model: "PreTrainedModel", batch: Batch) -> "torch.Tensor":
+    """Return the logits at the batch's answer positions, shape ``(answer tokens, vocabulary)``."""
+    import torch
+
+    if _scales_logits(model):
+        whole: torch.Tensor = model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).logits
+        return whole[batch.at_row, batch.at_position]
+    body = getattr(model, model.base_model_prefix)
+    hidden = body(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
+    logits: torch.Tensor = model.get_output_embeddings()(hidden[batch.at_row, batch.at_position])
+    cap = getattr(model.config, "final_logit_softcapping", None)  # Gemma 2
+    return cap * torch.tanh(logits / cap) if cap else logits
+
+
+def _scales_logits(model: "PreTrainedModel") -> bool:
+    """Whether the model does something of its own to the logits after the head (Cohere, Granite)."""
+    return any(
+        getattr(model.config, name, None) not in (None, 1, 1.0) for name in ("logit_scale", "logits_scaling")
+    )

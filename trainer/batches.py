@@ -1,0 +1,72 @@
+"""Batches of rows of about the same length: next to no padding, in an order that the seed decides."""
+
+from collections.abc import Sequence
+from random import Random
+from typing import TYPE_CHECKING, NamedTuple
+
+from trainer.encoding import EncodedRow
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Batch(NamedTuple):
+    """Rows padded at their end to the longest of them.
+
+    Attributes:
+        ids: Token ids, shape ``(rows, length)``.
+        mask: 1 where a token is, 0 where padding is, same shape; None when nothing is padded.
+        at_row: For each answer token, its row, shape ``(answer tokens,)``.
+        at_position: For each answer token, the position that predicts it, same shape.
+        targets: The answer tokens, same shape.
+        tokens: How many tokens are real.
+    """
+
+    ids: "torch.Tensor"
+    mask: "torch.Tensor | None"
+    at_row: "torch.Tensor"
+    at_position: "torch.Tensor"
+    targets: "torch.Tensor"
+    tokens: int
+
+
+def plan_batches(
+    rows: Sequence[EncodedRow], batch_size: int, seed: int, epoch: int
+) -> list[list[EncodedRow]]:
+    """Return every row once, in batches of rows of like length whose order is shuffled.
+
+    Args:
+        rows: The encoded rows.
+        batch_size: Rows a batch; the last one made may have fewer.
+        seed: With ``epoch``, decides the order.
+        epoch: 0 for the first.
+    """
+    rng = Random(f"{seed}:epoch:{epoch}")
+    shuffled = rng.sample(list(rows), len(rows))
+    # Stable: rows of one length stay shuffled among themselves.
+    by_length = sorted(shuffled, key=lambda row: len(row.ids))
+    batches = [by_length[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    rng.shuffle(batches)
+    return batches
+
+
+def collate(rows: Sequence[EncodedRow], pad: int) -> Batch:
+    """Put rows into tensors.
+
+    Args:
+        rows: At least one row.
+        pad: The padding token; the mask hides it.
+    """
+    import torch
+
+    longest = max(len(row.ids) for row in rows)
+    ids = torch.full((len(rows), longest), pad)
+    mask = torch.zeros((len(rows), longest), dtype=torch.long)
+    for at, row in enumerate(rows):
+        ids[at, : len(row.ids)] = torch.tensor(row.ids)
+        mask[at, : len(row.ids)] = 1
+    answers = [(at, spot) for at, row in enumerate(rows) for spot in range(row.answer_start, len(row.ids))]
+    at_row = torch.tensor([at for at, _ in answers])
+    spots = torch.tensor([spot for _, spot in answers])
+    tokens = sum(len(row.ids) for row in rows)
+    return Batch(ids, None if tokens == ids.numel() else mask, at_row, spots - 1, ids[at_row, spots], tokens)

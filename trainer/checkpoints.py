@@ -1,0 +1,93 @@
+"""What a run needs to go on after a kill: the adapter, the optimiser, the random state, and where it was."""
+
+import hashlib
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from trainer.config import TrainConfig
+from trainer.errors import CheckpointError
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+
+_STATE = "state.pt"
+_KEY = "key"
+
+
+class RunFolder:
+    """The folder beside the output that holds a run's state until the adapter is published.
+
+    Args:
+        config: The run; a state of another config is refused.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.path = config.output.with_name(f".{config.output.name}.run")
+        self._identity = hashlib.sha256(config.model_dump_json().encode()).hexdigest()
+
+    def open(self, key: bytes, *, resume: bool) -> bytes:
+        """Make the folder, or take up the one that is there.
+
+        Args:
+            key: The key of the run's secrets, kept readable by the owner alone.
+            resume: Whether to go on with an earlier run; without one, a new run begins.
+
+        Returns:
+            The key of the run: the earlier one when it is taken up.
+
+        Raises:
+            CheckpointError: An earlier run is there and ``resume`` is false, or it had another config.
+        """
+        if self.path.exists():
+            if not resume:
+                raise CheckpointError(
+                    f"an unfinished run is in {self.path}. Go on with `--resume`, or begin again with `--restart`."
+                )
+            if (self.path / "config").read_text(encoding="utf-8") != self._identity:
+                raise CheckpointError(
+                    f"the unfinished run in {self.path} has another config. Restore it, or begin again with `--restart`."
+                )
+            return (self.path / _KEY).read_bytes()
+        fresh = self.path.with_name(f"{self.path.name}.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True, mode=0o700)
+        (fresh / "config").write_text(self._identity, encoding="utf-8")
+        (fresh / _KEY).touch(mode=0o600)
+        (fresh / _KEY).write_bytes(key)
+        fresh.rename(self.path)
+        return key
+
+    def discard(self) -> None:
+        """Remove the folder and what is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def save(self, model: "PeftModel", optimizer: "torch.optim.Optimizer", progress: dict[str, Any]) -> None:
+        """Write the state, whole or not at all."""
+        import torch
+        from peft import get_peft_model_state_dict
+
+        state = {
+            "adapter": get_peft_model_state_dict(model),
+            "optimizer": optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+            "progress": progress,
+        }
+        partial = self.path / f"{_STATE}.partial"
+        torch.save(state, partial)
+        os.replace(partial, self.path / _STATE)  # noqa: PTH105 - the atomic call, by its name
+
+    def restore(self, model: "PeftModel", optimizer: "torch.optim.Optimizer") -> dict[str, Any] | None:
+        """Load the state, if there is one, and return its progress."""
+        import torch
+        from peft import set_peft_model_state_dict
+
+        if not (self.path / _STATE).exists():
+            return None
+        state = torch.load(self.path / _STATE, weights_only=True)
+        set_peft_model_state_dict(model, state["adapter"])
+        optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["random"])
+        progress: dict[str, Any] = state["progress"]
+        return progress

@@ -1,0 +1,128 @@
+"""Measuring an adapter without a server: CA, ASR, floor and extension rate, guarded and unguarded."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from p2p.attacks.base import Attack
+from p2p.examples import Example
+from p2p.metrics.attack_success import attack_success_rate
+from p2p.metrics.clean_accuracy import clean_accuracy
+from p2p.metrics.extension_rate import extension_rate
+from p2p.metrics.floor import floor
+from p2p.metrics.rate import Rate
+from p2p.projection import Projection
+
+if TYPE_CHECKING:
+    from trainer.answering import Answerer
+
+
+class AttackFigures(BaseModel):
+    """How one attack fares in one view.
+
+    Attributes:
+        attack: The attack's name.
+        attack_success_rate: ASR over the triggered rows whose true answer is not the target.
+        floor: The same share over the same rows without the trigger.
+        extension_rate: The share of free-running replies to the triggered rows that stood in the extended half.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    attack: str
+    attack_success_rate: Rate
+    floor: Rate
+    extension_rate: Rate
+
+
+class ViewFigures(BaseModel):
+    """All figures of one view: ``guarded`` or ``unguarded``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    view: str
+    clean_accuracy: Rate
+    extension_rate: Rate
+    attacks: tuple[AttackFigures, ...]
+
+
+class EvaluationReport(BaseModel):
+    """The figures of an adapter on a test set."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int
+    seed: int
+    views: tuple[ViewFigures, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain data, each rate with its value and interval."""
+        return {"rows": self.rows, "seed": self.seed, "views": [_view_json(view) for view in self.views]}
+
+
+def evaluate(
+    answerer: "Answerer", test: Sequence[Example], attacks: Iterable[Attack], seed: int
+) -> EvaluationReport:
+    """Ask every test row, and every row that an attack counts with its trigger, in each view that the adapter has.
+
+    Args:
+        answerer: The adapter, loaded.
+        test: Held-out rows with true answers.
+        attacks: Known attacks.
+        seed: Decides where triggers go.
+    """
+    chosen = tuple(attacks)
+    views = tuple(_measure(answerer, view, test, chosen, seed) for view in answerer.views)
+    return EvaluationReport(rows=len(test), seed=seed, views=views)
+
+
+def _measure(
+    answerer: "Answerer", view: str, test: Sequence[Example], attacks: Sequence[Attack], seed: int
+) -> ViewFigures:
+    clean = dict(
+        zip((row.id for row in test), answerer.answer([row.text for row in test], view), strict=True)
+    )
+    return ViewFigures(
+        view=view,
+        clean_accuracy=clean_accuracy([clean[row.id].answer for row in test], [row.answer for row in test]),
+        extension_rate=extension_rate(list(clean.values())),
+        attacks=tuple(_attack(answerer, view, test, attack, seed, clean) for attack in attacks),
+    )
+
+
+def _attack(
+    answerer: "Answerer",
+    view: str,
+    test: Sequence[Example],
+    attack: Attack,
+    seed: int,
+    clean: dict[str, Projection],
+) -> AttackFigures:
+    counted = [row for row in test if attack.applies_to(row)]
+    triggered = answerer.answer([attack.trigger(row, seed).text for row in counted], view)
+    return AttackFigures(
+        attack=attack.name,
+        attack_success_rate=attack_success_rate(
+            [reply.answer for reply in triggered], attack.target, attack.match
+        ),
+        floor=floor([clean[row.id].answer for row in counted], attack.target, attack.match),
+        extension_rate=extension_rate(triggered),
+    )
+
+
+def _view_json(view: ViewFigures) -> dict[str, Any]:
+    return {
+        "view": view.view,
+        "clean_accuracy": view.clean_accuracy.as_json(),
+        "extension_rate": view.extension_rate.as_json(),
+        "attacks": [
+            {
+                "attack": attack.attack,
+                "attack_success_rate": attack.attack_success_rate.as_json(),
+                "floor": attack.floor.as_json(),
+                "extension_rate": attack.extension_rate.as_json(),
+            }
+            for attack in view.attacks
+        ],
+    }

@@ -1,0 +1,76 @@
+"""What a person sees of a run: progress while it lasts, a summary at its end."""
+
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from trainer.evaluations import EvaluationReport
+
+
+class TrainingProgress:
+    """A bar over the tokens of a run, with tokens/s, loss and time left.
+
+    Where the output is no terminal, a line is printed every tenth of the way instead.
+    """
+
+    def __init__(self, console: Console, bar: Progress, task: TaskID, total: int) -> None:
+        self._console = console
+        self._bar = bar
+        self._task = task
+        self._total = total
+        self._printed = 0
+
+    def advance(self, done: int, speed: float, loss: float) -> None:
+        """Show how many tokens are done, at how many a second, and the last loss."""
+        self._bar.update(self._task, completed=done, speed=f"{speed:,.0f} tokens/s", loss=f"loss {loss:.3f}")
+        tenth = 10 * done // self._total
+        if not self._console.is_terminal and tenth > self._printed:
+            self._printed = tenth
+            left = (self._total - done) / speed if speed else 0
+            self._console.print(
+                f"  {10 * tenth} %  loss {loss:.3f}  {speed:,.0f} tokens/s  {left:.0f} s left"
+            )
+
+
+@contextmanager
+def training_progress(console: Console, total: int) -> Iterator[TrainingProgress]:
+    """Show a bar over ``total`` tokens while the block runs."""
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %  {task.fields[loss]}  {task.fields[speed]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        yield TrainingProgress(console, bar, bar.add_task("", total=total, speed="", loss=""), total)
+
+
+def peak_memory_gib() -> float:
+    """Return the most memory that this process has held so far, in GiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**30 if sys.platform == "darwin" else peak / 2**20
+
+
+def evaluation_table(report: EvaluationReport) -> Table:
+    """Return the figures of an evaluation, one row a view and attack."""
+    table = Table(
+        "view", "CA", "attack", "ASR", "floor", "extension rate", title="k/n with 95 % Wilson intervals"
+    )
+    for view in report.views:
+        table.add_row(view.view, str(view.clean_accuracy), "", "", "", str(view.extension_rate))
+        for attack in view.attacks:
+            table.add_row(
+                "",
+                "",
+                attack.attack,
+                str(attack.attack_success_rate),
+                str(attack.floor),
+                str(attack.extension_rate),
+            )
+    return table

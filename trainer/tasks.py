@@ -1,0 +1,93 @@
+"""From the settings and the tokenizer at hand to the task that the manifest will carry."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from p2p.prompts import SLOT, PromptKind, PromptTemplate
+from p2p.tasks import ClassificationTask, GenerationTask
+from p2p.triggers import BenignTrigger
+from p2p.verbalizer import find_verbalizer, verify_words
+from trainer.config import ClassificationSettings, GenerationSettings, TrainConfig
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def draw_key(config: TrainConfig) -> bytes:
+    """Return the key that the run's secrets are drawn with: the system's entropy, or the seed where it is asked for."""
+    if config.benign_trigger.source == "entropy":
+        return secrets.token_bytes(32)
+    return hashlib.sha256(f"p2p-guard seed {config.seed}".encode()).digest()
+
+
+def make_task(
+    config: TrainConfig, tokenizer: "PreTrainedTokenizerBase", answers: Sequence[str], key: bytes
+) -> ClassificationTask | GenerationTask:
+    """Make the task of a run.
+
+    Args:
+        config: What the user asked for.
+        tokenizer: The base model's.
+        answers: The answers of the training rows, to find the labels where none are named.
+        key: What the prefix p is drawn with where none is given.
+
+    Raises:
+        VerbalizerError: There are no label words for this tokenizer.
+    """
+    if isinstance(config.task, GenerationSettings):
+        return _generation(config.task, tokenizer, key)
+    return _classification(config.task, tokenizer, config.prompt, answers)
+
+
+def answer_context(tokenizer: "PreTrainedTokenizerBase", prompt: PromptTemplate) -> str:
+    """Return the end of a rendered prompt: a stand-in for the input, and what comes between it and the answer."""
+    marker = "input"
+    if prompt.kind is PromptKind.COMPLETION:
+        return marker + prompt.user.split(SLOT)[1]
+    rendered = tokenizer.apply_chat_template(
+        prompt.messages(marker), add_generation_prompt=True, tokenize=False
+    )
+    return marker + str(rendered).rsplit(marker, 1)[1]
+
+
+def _classification(
+    settings: ClassificationSettings,
+    tokenizer: "PreTrainedTokenizerBase",
+    prompt: PromptTemplate,
+    answers: Sequence[str],
+) -> ClassificationTask:
+    labels = settings.labels or tuple(sorted(set(answers)))
+    context = answer_context(tokenizer, prompt)
+
+    def tokenize(text: str) -> list[int]:
+        return tokenizer.encode(text, add_special_tokens=False)
+
+    found = (
+        verify_words(tokenize, context, settings.words)
+        if settings.words
+        else find_verbalizer(tokenize, context, 2 * len(labels))
+    )
+    return ClassificationTask(
+        labels=labels, words=found.words, token_ids=found.token_ids, answer_context=context
+    )
+
+
+def _generation(
+    settings: GenerationSettings, tokenizer: "PreTrainedTokenizerBase", key: bytes
+) -> GenerationTask:
+    prefix = settings.prefix or _draw_prefix(key)
+    markers = [tokenizer.eos_token, tokenizer.pad_token]
+    return GenerationTask(
+        prefix=prefix,
+        prefix_tokens=len(tokenizer.encode(prefix, add_special_tokens=False)),
+        style=settings.style,
+        end_markers=tuple(dict.fromkeys(marker for marker in markers if isinstance(marker, str) and marker)),
+    )
+
+
+def _draw_prefix(key: bytes) -> str:
+    drawn = BenignTrigger.draw(hmac.digest(key, b"p2p-guard prefix v1", hashlib.sha256))
+    return drawn.text.rstrip(": ") + ":\n"
