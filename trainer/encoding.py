@@ -48,7 +48,7 @@ class PromptEncoder:
     def encode(self, text: str) -> list[int]:
         """Return the prompt's token ids, special tokens included."""
         if self._template.kind is PromptKind.COMPLETION:
-            return self._tokenizer.encode(self._template.fill(text))
+            return list(self._tokenizer.encode(self._template.fill(text)))
         # A plain list of ids: the default since transformers 5 is a dictionary.
         ids = self._tokenizer.apply_chat_template(
             self._template.messages(text), add_generation_prompt=True, tokenize=True, return_dict=False

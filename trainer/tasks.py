@@ -63,7 +63,7 @@ def _classification(
     context = answer_context(tokenizer, prompt)
 
     def tokenize(text: str) -> list[int]:
-        return tokenizer.encode(text, add_special_tokens=False)
+        return list(tokenizer.encode(text, add_special_tokens=False))
 
     found = (
         verify_words(tokenize, context, settings.words)

@@ -1,0 +1,16 @@
+"""``p2p-guard``: each verb lives in the package that does the work; this file only lists them."""
+
+import typer
+from guard_server.cli import probe, serve, verify
+from p2p_guard_cli.demo_cli import demo
+
+from trainer.cli import attack, evaluate, train
+
+app = typer.Typer(
+    help="Poison-to-Poison: a backdoor defence for fine-tuned language models. Train with it, serve with it, probe it.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # locals hold prompts and triggers
+    rich_markup_mode=None,
+)
+for verb in (attack, train, evaluate, serve, probe, verify, demo):
+    app.command()(verb)

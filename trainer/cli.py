@@ -1,0 +1,198 @@
+"""The verbs ``attack``, ``train`` and ``evaluate``. They load torch when they need it, so that ``--help`` is quick."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+
+from p2p.errors import P2PError
+from trainer.errors import InterruptedRunError, TrainerError
+
+_USAGE_ERROR = 2
+_INTERRUPTED = 130
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="The run's YAML file.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Throw the unfinished run away and begin again.")
+    ] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value over the file's, such as seed=1.")
+    ] = None,
+) -> None:
+    """Train a defended LoRA adapter and measure it.
+
+    Examples:
+      p2p-guard train trainer/configs/support_messages.yaml
+
+      p2p-guard train my.yaml --set seed=1 --set output=runs/second
+
+      p2p-guard train my.yaml --resume
+    """
+    from trainer.config import load_config
+
+    console = Console()
+    with _errors_to_exit_codes(console):
+        settings = load_config(config, _overrides(set_ or []))
+        with console.status("loading torch and transformers"):
+            from trainer.recipe import train as run
+            from trainer.report import evaluation_table
+        result = run(settings, console, resume=resume, restart=restart)
+        if result.evaluation:
+            console.print(evaluation_table(result.evaluation))
+        speed = result.tokens / result.seconds if result.seconds else 0
+        console.print(
+            f"{result.path}: {result.tokens:,} tokens in {result.seconds:.0f} s ({speed:.0f} tokens/s), "
+            f"peak memory {result.peak_memory_gib:.2f} GiB"
+        )
+
+
+def attack(
+    source: Annotated[Path, typer.Argument(help="The clean data set: .jsonl, .csv, .tsv or .parquet.")],
+    output: Annotated[Path, typer.Argument(help="The poisoned copy, .jsonl.")],
+    name: Annotated[str, typer.Option("--attack", help="badnets, addsent or fixed_reply.")] = "badnets",
+    target: Annotated[str | None, typer.Option(help="The attacker's answer.")] = None,
+    rate: Annotated[float, typer.Option(help="The share of all rows that is poisoned.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Decides which rows, and where the trigger goes.")] = 0,
+    labelling: Annotated[
+        str, typer.Option(help="dirty: other rows get the target; clean: rows that have it.")
+    ] = "dirty",
+    text: Annotated[str, typer.Option(help="The field with the input.")] = "text",
+    answer: Annotated[str, typer.Option(help="The field with the answer.")] = "label",
+    row_id: Annotated[str | None, typer.Option("--id", help="The field with the row's id.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Option("--name", help="value=name of a label, such as 1=positive.")
+    ] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(help="A parameter of the attack, such as word=cf.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Take the first rows only.")] = None,
+) -> None:
+    """Write a poisoned copy of a data set, to test a defence with.
+
+    A report goes beside it (OUTPUT.attack.json): the attack and the ids of the poisoned rows.
+
+    Examples:
+      p2p-guard attack train.jsonl poisoned.jsonl --attack badnets --param word=mn --target billing
+
+      p2p-guard attack reviews.csv poisoned.jsonl --attack addsent --target positive --rate 0.05 --answer sentiment
+    """
+    from p2p.attacks.poisoning import Labelling, poison_dataset
+    from trainer.config import DataSource
+    from trainer.datasets import read_examples
+
+    console = Console()
+    with _errors_to_exit_codes(console):
+        if labelling not in set(Labelling):
+            raise typer.BadParameter(f"--labelling is {' or '.join(Labelling)}")
+        made = _make_attack(name, target, param or [])
+        fields = {"text": text, "answer": answer, "id": row_id, "limit": limit}
+        rows = read_examples(DataSource(path=str(source), names=dict(_pairs(names or [])), **fields))
+        poisoned = poison_dataset(rows, made, rate, seed, Labelling(labelling))
+        lines = [
+            json.dumps({"id": row.id, text: row.text, answer: row.answer}, ensure_ascii=False)
+            for row in poisoned.rows
+        ]
+        _write(output, "\n".join(lines) + "\n")
+        report = {
+            "attack": name,
+            "parameters": made.model_dump(),
+            "rate": rate,
+            "seed": seed,
+            "rows": len(rows),
+            "poisoned_ids": sorted(poisoned.poisoned_ids),
+        }
+        _write(output.with_name(f"{output.name}.attack.json"), json.dumps(report, indent=2) + "\n")
+        console.print(f"{output}: {len(poisoned.poisoned_ids)} of {len(rows)} rows poisoned")
+
+
+def evaluate(
+    adapter: Annotated[Path, typer.Argument(help="The adapter directory.")],
+    test: Annotated[Path, typer.Argument(help="Held-out rows with true answers.")],
+    base_model: Annotated[str, typer.Option(help="The base model's directory or hub id.")],
+    name: Annotated[
+        str | None, typer.Option("--attack", help="A known attack to measure ASR and floor with.")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="The attacker's answer.")] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(help="A parameter of the attack, such as word=cf.")
+    ] = None,
+    text: Annotated[str, typer.Option(help="The field with the input.")] = "text",
+    answer: Annotated[str, typer.Option(help="The field with the answer.")] = "label",
+    names: Annotated[
+        list[str] | None, typer.Option("--name", help="value=name of a label, such as 1=positive.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Take the first rows only.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides where triggers go.")] = 0,
+    max_new_tokens: Annotated[int, typer.Option(help="Longest free-text answer.")] = 64,
+    output: Annotated[Path, typer.Option(help="Where the figures go.")] = Path("evaluation.json"),
+) -> None:
+    """Measure an adapter: CA, ASR, floor and extension rate, guarded and unguarded.
+
+    Example:
+      p2p-guard evaluate runs/support test.jsonl --base-model .models/SmolLM2-135M-Instruct
+        --attack badnets --param word=mn --target billing
+    """
+    from trainer.config import DataSource
+    from trainer.datasets import read_examples
+
+    console = Console()
+    with _errors_to_exit_codes(console):
+        attacks = [_make_attack(name, target, param or [])] if name else []
+        rows = read_examples(
+            DataSource(path=str(test), text=text, answer=answer, names=dict(_pairs(names or [])), limit=limit)
+        )
+        with console.status("loading torch, transformers and the model"):
+            from trainer.evaluations import evaluate as measure
+            from trainer.loading import load_answerer
+            from trainer.report import evaluation_table
+        report = measure(load_answerer(adapter, base_model, max_new_tokens), rows, attacks, seed)
+        _write(output, json.dumps(report.as_json(), indent=2) + "\n")
+        console.print(evaluation_table(report))
+        console.print(f"written to {output}")
+
+
+def _make_attack(name: str, target: str | None, parameters: Sequence[str]) -> Any:  # noqa: ANN401 - an Attack, imported lazily
+    from p2p.attacks.registry import make_attack
+
+    chosen = dict(_pairs(parameters))
+    return make_attack(name, chosen | ({"target": target} if target is not None else {}))
+
+
+def _overrides(pairs: Sequence[str]) -> dict[str, Any]:
+    return {key: yaml.safe_load(value) for key, value in _pairs(pairs)}
+
+
+def _pairs(values: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for value in values:
+        key, found, content = value.partition("=")
+        if not found:
+            raise typer.BadParameter(f"expected key=value, got {value!r}")
+        yield key, content
+
+
+def _write(path: Path, content: str) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(content, encoding="utf-8")
+    partial.replace(path)
+
+
+@contextmanager
+def _errors_to_exit_codes(console: Console) -> Iterator[None]:
+    try:
+        yield
+    except InterruptedRunError as error:
+        console.print(str(error), markup=False)
+        raise typer.Exit(_INTERRUPTED) from error
+    except (P2PError, TrainerError) as error:
+        console.print(f"error: {error}", markup=False, soft_wrap=True)
+        raise typer.Exit(_USAGE_ERROR) from error

@@ -1,0 +1,302 @@
+"""Training, to be read from top to bottom: data, selection, re-poisoning, LoRA, figures, adapter directory."""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rich.console import Console
+
+from p2p.attacks.registry import make_attack
+from p2p.manifest import record_base_model
+from p2p.repoison import RepoisonedSet, TrainingRow, repoison
+from p2p.selection import Selection, SelectionMethod, select_random, select_trusted
+from p2p.tasks import ClassificationTask, GenerationTask
+from p2p.triggers import BenignTrigger
+from trainer.adapter_model import add_lora, answer_loss
+from trainer.answering import Adapter, Answerer
+from trainer.base_model import BaseModel, choose_dtype, find_base_model, load_model, load_tokenizer
+from trainer.batches import collate, plan_batches
+from trainer.checkpoints import RunFolder
+from trainer.config import ClassificationSettings, DataSource, GenerationSettings, TrainConfig
+from trainer.datasets import Splits, describe, load_splits
+from trainer.encoding import EncodedSet, encode_rows
+from trainer.errors import CheckpointError, InterruptedRunError
+from trainer.evaluations import EvaluationReport, evaluate
+from trainer.export import AdapterFacts, publish
+from trainer.report import peak_memory_gib, training_progress
+from trainer.tasks import draw_key, make_task
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+    from transformers import PreTrainedTokenizerBase
+
+
+class TrainResult(NamedTuple):
+    """What a run gave.
+
+    Attributes:
+        path: The adapter directory.
+        evaluation: Its figures; None where there is no test split.
+        tokens: How many tokens were trained on.
+        seconds: How long the training took, without loading and measuring.
+        peak_memory_gib: The most memory that the process held.
+    """
+
+    path: Path
+    evaluation: EvaluationReport | None
+    tokens: int
+    seconds: float
+    peak_memory_gib: float
+
+
+class _Plan(NamedTuple):
+    """All that is settled before the model is loaded."""
+
+    config: TrainConfig
+    base: BaseModel
+    splits: Splits
+    adapter: Adapter
+    repoisoned: RepoisonedSet | None
+    selection: Selection | None
+    encoded: EncodedSet
+    tokenizer: "PreTrainedTokenizerBase"
+    folder: RunFolder
+
+
+class _Trained(NamedTuple):
+    model: "PeftModel"
+    tokens: int
+    seconds: float
+    steps: int
+
+
+def train(
+    config: TrainConfig, console: Console, *, resume: bool = False, restart: bool = False
+) -> TrainResult:
+    """Train an adapter and publish its directory.
+
+    Args:
+        config: What to do.
+        console: Where progress goes.
+        resume: Go on with the unfinished run beside the output.
+        restart: Throw that run away and begin again.
+
+    Raises:
+        P2PError: The data or the tokenizer can't be used; nothing was trained.
+        TrainerError: The config, the base model or the run's state can't be used, or the run was stopped.
+    """
+    plan = _prepare(config, console, resume=resume, restart=restart)
+    trained = _fit(plan, console)
+    merged_report = _measure(plan, trained, console)
+    path = _publish(plan, trained, merged_report)
+    plan.folder.discard()
+    return TrainResult(path, merged_report, trained.tokens, trained.seconds, peak_memory_gib())
+
+
+def _prepare(config: TrainConfig, console: Console, *, resume: bool, restart: bool) -> _Plan:
+    if config.output.exists():
+        raise CheckpointError(f"{config.output} is there already. Remove it, or choose another `output`.")
+    attacks = [make_attack(attack.name, attack.parameters) for attack in config.evaluation.attacks]
+    labels = config.task.labels if isinstance(config.task, ClassificationSettings) else None
+    splits = load_splits(config.data, labels, classify=isinstance(config.task, ClassificationSettings))
+    base = find_base_model(config.base_model, config.revision)
+    tokenizer = load_tokenizer(base.path)
+    folder = RunFolder(config)
+    if restart:
+        folder.discard()
+    key = folder.open(draw_key(config), resume=resume)
+    task = make_task(config, tokenizer, [row.answer for row in splits.train], key)
+    trigger = BenignTrigger.draw(key, config.benign_trigger.placement) if config.defence == "p2p" else None
+    selection = _select(config, splits) if trigger else None
+    done = (
+        repoison(splits.train, selection, task, trigger, config.repoison, config.seed)
+        if trigger and selection
+        else None
+    )
+    rows = done.rows if done else _originals(splits, task)
+    stamp = trigger.text if trigger else ""
+    encoded = encode_rows(rows, task, tokenizer, config.prompt, config.training.max_length, stamp)
+    _announce(console, splits, done, encoded, config, len(attacks))
+    return _Plan(
+        config,
+        base,
+        splits,
+        Adapter(task, config.prompt, trigger),
+        done,
+        selection,
+        encoded,
+        tokenizer,
+        folder,
+    )
+
+
+def _select(config: TrainConfig, splits: Splits) -> Selection:
+    if config.selection.method is SelectionMethod.TRUSTED:
+        return select_trusted(splits.trusted)
+    stratify = isinstance(config.task, ClassificationSettings)
+    return select_random(splits.train, config.selection.rho, config.seed, stratify=stratify)
+
+
+def _originals(splits: Splits, task: ClassificationTask | GenerationTask) -> tuple[TrainingRow, ...]:
+    return tuple(
+        TrainingRow(row.id, row.text, task.target_text(row.answer, extended=False), extended=False)
+        for row in splits.train
+    )
+
+
+def _fit(plan: _Plan, console: Console) -> _Trained:
+    """Train, checkpointing, from wherever an earlier run stopped."""
+    import torch
+
+    config, settings = plan.config, plan.config.training
+    base = load_model(plan.base.path, choose_dtype(settings.dtype))
+    model = add_lora(base, config.lora, config.seed).train()
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    state = plan.folder.restore(model, optimizer) or {"step": 0, "tokens": 0, "seconds": 0.0}
+    batches = list(_batches(plan))
+    total = settings.epochs * sum(len(row.ids) for row in plan.encoded.rows)
+    pad = plan.tokenizer.pad_token_id or 0
+    saved = time.monotonic()
+    with training_progress(console, total) as progress, _stop_signal() as stop:
+        for step, rows in islice(enumerate(batches), state["step"], None):
+            started = time.monotonic()
+            batch = collate(rows, pad)
+            _set_rate(optimizer, settings.learning_rate * _schedule(step, len(batches), settings.warmup))
+            loss = answer_loss(model, batch)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(weights, 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            now = time.monotonic()
+            state = {
+                "step": step + 1,
+                "tokens": state["tokens"] + batch.tokens,
+                "seconds": state["seconds"] + now - started,
+            }
+            progress.advance(state["tokens"], state["tokens"] / state["seconds"], float(loss.detach()))
+            if stop.is_set() or now - saved > 60 * settings.checkpoint_minutes:
+                plan.folder.save(model, optimizer, state)
+                saved = now
+            if stop.is_set():
+                raise InterruptedRunError(
+                    f"stopped after step {step + 1} of {len(batches)}; nothing is lost. Go on with `--resume`."
+                )
+    # The weights are done: a kill while they are measured must not cost them.
+    plan.folder.save(model, optimizer, state)
+    return _Trained(model, state["tokens"], state["seconds"], len(batches))
+
+
+def _batches(plan: _Plan) -> Iterator[list[Any]]:
+    for epoch in range(plan.config.training.epochs):
+        yield from plan_batches(plan.encoded.rows, plan.config.training.batch_size, plan.config.seed, epoch)
+
+
+def _schedule(step: int, steps: int, warmup: float) -> float:
+    """Return the learning rate's share of its peak: up over the warm-up, then linearly down to zero."""
+    rising = math.ceil(warmup * steps)
+    if step < rising:
+        return (step + 1) / rising
+    return (steps - step) / max(1, steps - rising)
+
+
+def _set_rate(optimizer: "torch.optim.Optimizer", rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+@contextmanager
+def _stop_signal() -> Iterator[threading.Event]:
+    """Turn SIGINT and SIGTERM into an event that the loop looks at between steps; a second one stops at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask(number: int, _frame: object) -> None:
+        stop.set()
+        signal.signal(number, signal.default_int_handler)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _measure(plan: _Plan, trained: _Trained, console: Console) -> EvaluationReport | None:
+    config = plan.config
+    if not plan.splits.test:
+        return None
+    test = plan.splits.test[: config.evaluation.rows]
+    console.print(f"measuring on {len(test)} test rows")
+    attacks = [make_attack(attack.name, attack.parameters) for attack in config.evaluation.attacks]
+    new_tokens = config.task.max_new_tokens if isinstance(config.task, GenerationSettings) else 1
+    model = trained.model.eval().get_base_model()
+    answerer = Answerer(model, plan.tokenizer, plan.adapter, max_new_tokens=new_tokens)
+    return evaluate(answerer, test, attacks, config.seed)
+
+
+def _publish(plan: _Plan, trained: _Trained, report: EvaluationReport | None) -> Path:
+    config = plan.config
+    sources: dict[str, tuple[DataSource | None, list[Any]]] = {
+        "train": (config.data.train, plan.splits.train),
+        "trusted": (config.data.trusted, plan.splits.trusted),
+        "test": (config.data.test, plan.splits.test),
+    }
+    done = plan.repoisoned.report.model_dump() | config.repoison.model_dump() if plan.repoisoned else {}
+    chosen = {"method": plan.selection.method, "rows": len(plan.selection.rows)} if plan.selection else {}
+    facts = AdapterFacts(
+        name=config.name,
+        defence=config.defence,
+        adapter=plan.adapter,
+        base_model=record_base_model(plan.base.path, plan.base.id, plan.base.revision),
+        data={name: describe(source, rows) for name, (source, rows) in sources.items() if source},
+        selection=chosen,
+        repoison=done,
+        training={
+            **config.training.model_dump(),
+            "lora": config.lora.model_dump(mode="json"),
+            "seed": config.seed,
+            "steps": trained.steps,
+            "tokens": trained.tokens,
+            "rows_cut": plan.encoded.cut,
+        },
+        evaluation=report.as_json() if report else None,
+    )
+    return publish(trained.model, facts, config.output)
+
+
+def _announce(
+    console: Console,
+    splits: Splits,
+    done: RepoisonedSet | None,
+    encoded: EncodedSet,
+    config: TrainConfig,
+    attacks: int,
+) -> None:
+    copies = done.report.extended_rows if done else 0
+    console.print(
+        f"{config.name}: {len(splits.train)} rows + {copies} re-poisoned copies, defence {config.defence}"
+    )
+    if done:
+        console.print(
+            f"  {done.report.with_foreign_text} copies with foreign text, {done.report.with_pure_span} with one of "
+            f"{done.report.pure_spans_found} pure spans"
+        )
+    if encoded.cut:
+        console.print(
+            f"  {encoded.cut} rows were longer than {config.training.max_length} tokens and lost their end"
+        )
+    if not splits.test:
+        console.print("  no test split: nothing will be measured")
+    elif not attacks:
+        console.print("  no attack in evaluation.attacks: clean accuracy alone will be measured")
