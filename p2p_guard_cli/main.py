@@ -2,8 +2,8 @@
 
 import typer
 from guard_server.cli import probe, serve, verify
-from p2p_guard_cli.demo_cli import demo
 
+from p2p_guard_cli.demo_cli import demo
 from trainer.cli import attack, evaluate, train
 
 app = typer.Typer(

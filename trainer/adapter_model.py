@@ -42,7 +42,14 @@ def load_adapter(base_model: Path, adapter: Path, dtype: "torch.dtype") -> "PreT
     model: PreTrainedModel = PeftModel.from_pretrained(
         load_model(base_model, dtype), adapter
     ).merge_and_unload()
-    return model.eval()
+    model.train(mode=False)
+    return model
+
+
+def base_of(model: "PeftModel") -> "PreTrainedModel":
+    """Return the base model that an adapter sits in; it answers with the adapter's update."""
+    base: PreTrainedModel = model.get_base_model()  # type: ignore[assignment]
+    return base
 
 
 def answer_loss(model: "PeftModel", batch: Batch) -> "torch.Tensor":
@@ -52,7 +59,7 @@ def answer_loss(model: "PeftModel", batch: Batch) -> "torch.Tensor":
     """
     import torch
 
-    logits = logits_at(model.get_base_model(), batch)
+    logits = logits_at(base_of(model), batch)
     return torch.nn.functional.cross_entropy(logits.float(), batch.targets)
 
 
@@ -65,7 +72,8 @@ def logits_at(model: "PreTrainedModel", batch: Batch) -> "torch.Tensor":
         return whole[batch.at_row, batch.at_position]
     body = getattr(model, model.base_model_prefix)
     hidden = body(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
-    logits: torch.Tensor = model.get_output_embeddings()(hidden[batch.at_row, batch.at_position])
+    head: torch.nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    logits: torch.Tensor = head(hidden[batch.at_row, batch.at_position])
     cap = getattr(model.config, "final_logit_softcapping", None)  # Gemma 2
     return cap * torch.tanh(logits / cap) if cap else logits
 

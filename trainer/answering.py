@@ -141,7 +141,7 @@ class Answerer:
         room = self._max_new_tokens + (
             task.prefix_tokens if isinstance(task, GenerationTask) and not forced else 0
         )
-        out = self._model.generate(
+        out = self._model.generate(  # type: ignore[operator]
             input_ids=prompt,
             attention_mask=torch.ones_like(prompt),
             max_new_tokens=room,

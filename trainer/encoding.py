@@ -51,9 +51,12 @@ class PromptEncoder:
             return list(self._tokenizer.encode(self._template.fill(text)))
         # A plain list of ids: the default since transformers 5 is a dictionary.
         ids = self._tokenizer.apply_chat_template(
-            self._template.messages(text), add_generation_prompt=True, tokenize=True, return_dict=False
+            [{"role": turn["role"], "content": turn["content"]} for turn in self._template.messages(text)],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=False,
         )
-        return [int(token) for token in ids]
+        return [int(str(token)) for token in ids]
 
     def encode_within(self, text: str, limit: int) -> tuple[list[int], bool]:
         """Return the prompt's ids, with the end of the text cut until they fit.

@@ -43,7 +43,7 @@ def publish(model: "PeftModel", facts: AdapterFacts, output: Path) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True, mode=0o700)
     try:
-        model.save_pretrained(partial)
+        model.save_pretrained(str(partial))
         _tidy(partial, facts.base_model.id)
         write_manifest(_manifest(facts, digest_files(partial)), partial)
         _flush(partial)

@@ -18,7 +18,7 @@ from p2p.repoison import RepoisonedSet, TrainingRow, repoison
 from p2p.selection import Selection, SelectionMethod, select_random, select_trusted
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
-from trainer.adapter_model import add_lora, answer_loss
+from trainer.adapter_model import add_lora, answer_loss, base_of
 from trainer.answering import Adapter, Answerer
 from trainer.base_model import BaseModel, choose_dtype, find_base_model, load_model, load_tokenizer
 from trainer.batches import collate, plan_batches
@@ -240,7 +240,7 @@ def _measure(plan: _Plan, trained: _Trained, console: Console) -> EvaluationRepo
     console.print(f"measuring on {len(test)} test rows")
     attacks = [make_attack(attack.name, attack.parameters) for attack in config.evaluation.attacks]
     new_tokens = config.task.max_new_tokens if isinstance(config.task, GenerationSettings) else 1
-    model = trained.model.eval().get_base_model()
+    model = base_of(trained.model.eval())
     answerer = Answerer(model, plan.tokenizer, plan.adapter, max_new_tokens=new_tokens)
     return evaluate(answerer, test, attacks, config.seed)
 
