@@ -22,7 +22,6 @@ def add_lora(model: "PreTrainedModel", settings: LoraSettings, seed: int) -> "Pe
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)
-    modules = settings.target_modules
     return get_peft_model(
         model,
         LoraConfig(
@@ -30,9 +29,26 @@ def add_lora(model: "PreTrainedModel", settings: LoraSettings, seed: int) -> "Pe
             r=settings.rank,
             lora_alpha=settings.alpha,
             lora_dropout=settings.dropout,
-            target_modules=modules if isinstance(modules, str) else list(modules),
+            target_modules=_target_modules(model, settings),
         ),
     )
+
+
+def _target_modules(model: "PreTrainedModel", settings: LoraSettings) -> str | list[str]:
+    wanted = settings.target_modules
+    if settings.last_layers is None:
+        return wanted if isinstance(wanted, str) else list(wanted)
+    import torch
+
+    layers = model.config.get_text_config().num_hidden_layers
+    numbers = "|".join(str(number) for number in range(max(0, layers - settings.last_layers), layers))
+    inside = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and ".layers." in name
+    ]
+    names = sorted({name.rsplit(".", 1)[1] for name in inside}) if isinstance(wanted, str) else wanted
+    return rf".*\.layers\.({numbers})\..*\.({'|'.join(names)})"
 
 
 def load_adapter(base_model: Path, adapter: Path, dtype: "torch.dtype") -> "PreTrainedModel":

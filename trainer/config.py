@@ -126,12 +126,14 @@ class LoraSettings(Settings):
         alpha: The update is scaled by alpha / r.
         dropout: Dropout before the update, in [0, 1).
         target_modules: ``all-linear``, or the names of the modules to adapt.
+        last_layers: Adapt this many of the last layers only; what lies below needs no backward pass. None is all.
     """
 
     rank: int = Field(default=16, ge=1)
     alpha: int = Field(default=32, ge=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    last_layers: int | None = Field(default=None, ge=1)
 
 
 class TrainingSettings(Settings):

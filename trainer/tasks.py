@@ -47,6 +47,7 @@ def answer_context(tokenizer: "PreTrainedTokenizerBase", prompt: PromptTemplate)
     marker = "input"
     if prompt.kind is PromptKind.COMPLETION:
         return marker + prompt.user.split(SLOT)[1]
+    chat = [{"role": turn["role"], "content": turn["content"]} for turn in prompt.messages(marker)]
     rendered = tokenizer.apply_chat_template(
         prompt.messages(marker), add_generation_prompt=True, tokenize=False
     )
