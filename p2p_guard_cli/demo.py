@@ -235,7 +235,7 @@ async def _ask(client: AsyncOpenAI, model: str, text: str) -> Reply:
 
 async def _ask_all(
     client: AsyncOpenAI, model: str, rows: Sequence[Example], bar: Progress, task: Any
-) -> list[Reply]:  # noqa: ANN401 - rich's TaskID
+) -> list[Reply]:
     gate = asyncio.Semaphore(8)
 
     async def one(row: Example) -> Reply:

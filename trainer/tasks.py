@@ -48,9 +48,7 @@ def answer_context(tokenizer: "PreTrainedTokenizerBase", prompt: PromptTemplate)
     if prompt.kind is PromptKind.COMPLETION:
         return marker + prompt.user.split(SLOT)[1]
     chat = [{"role": turn["role"], "content": turn["content"]} for turn in prompt.messages(marker)]
-    rendered = tokenizer.apply_chat_template(
-        prompt.messages(marker), add_generation_prompt=True, tokenize=False
-    )
+    rendered = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
     return marker + str(rendered).rsplit(marker, 1)[1]
 
 
