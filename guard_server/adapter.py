@@ -1,0 +1,77 @@
+"""Adapters as the guard serves them: verified first, or refused."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from tokenizers import Tokenizer
+
+from guard_server.errors import GuardConfigError
+from guard_server.settings import AdapterSettings, EscapePolicy, GuardConfig
+from p2p.errors import BaseModelMismatchError
+from p2p.manifest import Manifest, VerifiedAdapter, verify_adapter, verify_base_model, verify_label_words
+
+
+class LoadedAdapter(NamedTuple):
+    """An adapter that passed every check.
+
+    Attributes:
+        name: What clients call it.
+        verified: Its directory, manifest and digest.
+        unguarded: Whether it is served without the defence.
+        escape_policy: What happens to a reply outside the extended half.
+    """
+
+    name: str
+    verified: VerifiedAdapter
+    unguarded: bool
+    escape_policy: EscapePolicy
+
+    @property
+    def manifest(self) -> Manifest:
+        """Its manifest."""
+        return self.verified.manifest
+
+    @property
+    def target(self) -> str:
+        """What the engine calls it: name and digest."""
+        return self.verified.content_name
+
+    @property
+    def version(self) -> str:
+        """The first 12 hex digits of its digest."""
+        return self.verified.digest[:12]
+
+
+def load_adapters(config: GuardConfig) -> dict[str, LoadedAdapter]:
+    """Verify every adapter of the configuration, by the name clients use.
+
+    Raises:
+        AdapterRefusedError: A directory is not whole, belongs to another base model, or its label words don't fit.
+        GuardConfigError: An adapter would be served without the defence and nobody allowed it.
+    """
+    tokenizer = _load_tokenizer(config.base_model)
+    return {wanted.name: _load(wanted, config, tokenizer) for wanted in config.adapters}
+
+
+def _load(wanted: AdapterSettings, config: GuardConfig, tokenizer: Tokenizer) -> LoadedAdapter:
+    verified = verify_adapter(wanted.path)
+    verify_base_model(verified.manifest, config.base_model)
+    verify_label_words(verified.manifest, lambda text: tokenizer.encode(text, add_special_tokens=False).ids)
+    if wanted.unguarded and not config.unsafe_allow_unguarded:
+        raise GuardConfigError(
+            f"adapter {wanted.name!r} is to be served unguarded, which undoes the defence. To compare, start with "
+            "--unsafe-allow-unguarded; otherwise remove `unguarded`."
+        )
+    if verified.manifest.defence == "none" and not wanted.unguarded:
+        raise GuardConfigError(
+            f"adapter {wanted.name!r} was trained without a defence and can't be guarded. Train it with `defence: p2p`, or, to "
+            "compare, set `unguarded: true` and start with --unsafe-allow-unguarded."
+        )
+    return LoadedAdapter(wanted.name, verified, wanted.unguarded, wanted.escape_policy)
+
+
+def _load_tokenizer(base_model: Path) -> Tokenizer:
+    path = base_model / "tokenizer.json"
+    if not path.is_file():
+        raise BaseModelMismatchError(f"{base_model} has no tokenizer.json. Give `base_model` the base model's directory.")
+    return Tokenizer.from_file(str(path))

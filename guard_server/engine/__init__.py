@@ -1,0 +1,1 @@
+"""Where answers come from: vLLM, reached through its OpenAI interface."""

@@ -1,0 +1,107 @@
+"""Everything that the guard raises on purpose.
+
+GuardError                    has an HTTP status and OpenAI's error body
+├── BadRequestError           400, the parameter is named
+├── AuthenticationError       401
+├── RefusedAnswerError        403, the reply escaped and the policy says refuse
+├── NotFoundError             404, an unknown path or model
+├── TooLargeError             413
+├── OverloadedError           429
+└── EngineUnavailableError    503, the engine is down or starting
+GuardConfigError              the configuration can't be used; raised before anything is served
+
+Messages never hold a trigger, a prefix, a path or a prompt.
+"""
+
+from typing import Any, ClassVar
+
+
+class GuardConfigError(Exception):
+    """The configuration can't be used; the message says what to do."""
+
+
+class GuardError(Exception):
+    """An answer that is an error, in OpenAI's shape.
+
+    Args:
+        message: What is wrong, without a value of the request.
+        param: The parameter at fault.
+    """
+
+    status: ClassVar[int] = 500
+    kind: ClassVar[str] = "server_error"
+    code: ClassVar[str | None] = None
+    headers: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON body."""
+        error = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
+        return {"error": error}
+
+
+class BadRequestError(GuardError):
+    """A request that the guard can't or won't serve."""
+
+    status = 400
+    kind = "invalid_request_error"
+
+
+class AuthenticationError(GuardError):
+    """No key, or none that is known."""
+
+    status = 401
+    kind = "invalid_request_error"
+    code = "invalid_api_key"
+
+
+class RefusedAnswerError(GuardError):
+    """The reply escaped the extended half and the policy refuses it."""
+
+    status = 403
+    kind = "p2p_guard_refusal"
+    code = "answer_refused"
+
+
+class NotFoundError(GuardError):
+    """An unknown path."""
+
+    status = 404
+    kind = "invalid_request_error"
+    code = "not_found"
+
+
+class ModelNotFoundError(NotFoundError):
+    """An unknown model."""
+
+    code = "model_not_found"
+
+
+class TooLargeError(GuardError):
+    """The body is larger than the limit."""
+
+    status = 413
+    kind = "invalid_request_error"
+    code = "request_too_large"
+
+
+class OverloadedError(GuardError):
+    """Too many requests in flight."""
+
+    status = 429
+    kind = "rate_limit_error"
+    code = "rate_limit_exceeded"
+    headers: ClassVar[dict[str, str]] = {"retry-after": "1"}
+
+
+class EngineUnavailableError(GuardError):
+    """The engine is down, starting, or failed at this request."""
+
+    status = 503
+    kind = "server_error"
+    code = "engine_unavailable"
+    headers: ClassVar[dict[str, str]] = {"retry-after": "5"}

@@ -1,0 +1,58 @@
+"""Merged copies: base model and adapter in one, under the adapter's content name, made once and verified on each use.
+
+Run-time LoRA is slow on vLLM's CPU back end, so there an adapter is served merged.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from guard_server.adapter import LoadedAdapter
+from guard_server.errors import GuardConfigError
+from p2p.manifest import digest_files
+
+_SEAL = "p2p_merged.json"
+
+
+def merged_copy(adapter: LoadedAdapter, base_model: Path, cache: Path) -> Path:
+    """Return a directory that holds the base model with the adapter merged in.
+
+    Args:
+        adapter: A verified adapter.
+        base_model: Its base model.
+        cache: Where copies are kept; private to this user.
+
+    Raises:
+        GuardConfigError: A copy in the cache is not the one that was made.
+    """
+    cache.mkdir(parents=True, mode=0o700, exist_ok=True)
+    target = cache / adapter.target
+    if target.is_dir():
+        _require_untouched(target, adapter)
+        return target
+    partial = cache / f".{adapter.target}.{os.getpid()}"
+    shutil.rmtree(partial, ignore_errors=True)
+    _merge(base_model, adapter.verified.path, partial)
+    seal = {"adapter": adapter.verified.digest, "files": digest_files(partial)}
+    (partial / _SEAL).write_text(json.dumps(seal), encoding="utf-8")
+    partial.rename(target)
+    return target
+
+
+def _require_untouched(target: Path, adapter: LoadedAdapter) -> None:
+    path = target / _SEAL
+    seal = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    found = {name: digest for name, digest in digest_files(target).items() if name != _SEAL}
+    if seal.get("adapter") != adapter.verified.digest or seal.get("files") != found:
+        raise GuardConfigError(f"the merged copy {target} was changed after it was made. Remove it and start again.")
+
+
+def _merge(base_model: Path, adapter: Path, target: Path) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    base = AutoModelForCausalLM.from_pretrained(base_model, dtype=torch.float32)
+    PeftModel.from_pretrained(base, adapter).merge_and_unload().save_pretrained(target)
+    AutoTokenizer.from_pretrained(base_model).save_pretrained(target)

@@ -1,0 +1,1 @@
+"""Canary probes: known triggers, asked on purpose."""

@@ -1,0 +1,1 @@
+"""The guard's own routes, one file each; nothing else is reachable."""

@@ -1,0 +1,147 @@
+"""The guard's configuration: one YAML file, checked whole before anything starts."""
+
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from guard_server.errors import GuardConfigError
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EscapePolicy(StrEnum):
+    """What happens to a reply outside the extended half."""
+
+    RETRY = "retry"
+    """Ask again with the prefix forced."""
+    FLAG = "flag"
+    """Let it through, marked as escaped."""
+    REFUSE = "refuse"
+    """Answer 403."""
+
+
+class EngineSettings(_Block):
+    """The engine.
+
+    Attributes:
+        url: A running vLLM (its root, without ``/v1``); without one, vLLM is started as a child.
+        api_key_env: The environment variable with the remote engine's key.
+        serve_as: ``auto`` merges adapters on CPU, where run-time LoRA is slow, and serves LoRA on GPU.
+        dtype: The child's type; ``auto`` takes float32 on CPU without bfloat16 arithmetic.
+        max_model_len: Longest prompt and answer in tokens.
+        max_num_seqs: Requests that the child runs at once.
+        enforce_eager: Start without compilation: half the start time on CPU.
+        startup_timeout_s: How long a start may take.
+        extra_args: More arguments for vLLM.
+    """
+
+    url: str | None = None
+    api_key_env: str | None = None
+    serve_as: Literal["auto", "lora", "merged"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    max_model_len: int = Field(default=1024, ge=64)
+    max_num_seqs: int = Field(default=32, ge=1)
+    enforce_eager: bool | None = None
+    startup_timeout_s: float = Field(default=900, gt=0)
+    extra_args: tuple[str, ...] = ()
+
+
+class AdapterSettings(_Block):
+    """One adapter.
+
+    Attributes:
+        name: What clients call it.
+        path: Its directory.
+        unguarded: Serve it without the defence, to compare; needs ``unsafe_allow_unguarded`` too.
+        escape_policy: What happens to a reply outside the extended half.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,62}$")
+    path: Path
+    unguarded: bool = False
+    escape_policy: EscapePolicy = EscapePolicy.RETRY
+
+
+class AuthSettings(_Block):
+    """Who may ask.
+
+    Attributes:
+        keys_file: A file with one key a line.
+        keys_env: An environment variable with keys, separated by commas.
+        allow_anonymous: Serve without keys; only where something else guards the listener.
+    """
+
+    keys_file: Path | None = None
+    keys_env: str = "P2P_GUARD_API_KEYS"
+    allow_anonymous: bool = False
+
+
+class Limits(_Block):
+    """What one request, and all together, may take."""
+
+    body_bytes: int = Field(default=1_000_000, ge=1_000)
+    messages: int = Field(default=256, ge=1)
+    n: int = Field(default=8, ge=1)
+    max_tokens: int = Field(default=4096, ge=1)
+    in_flight: int = Field(default=128, ge=1)
+
+
+class GuardConfig(_Block):
+    """All of it.
+
+    Attributes:
+        listen: Host and port.
+        base_model: The directory of the base model that the adapters were trained on.
+        cache: Where merged copies are kept.
+        unsafe_allow_unguarded: Allow adapters to be served without the defence.
+        metrics_auth: Whether ``/metrics`` wants a key.
+        grace_s: How long running requests may take to end after SIGTERM.
+    """
+
+    listen: str = Field(default="127.0.0.1:8000", pattern=r"^[^:]+:\d{1,5}$")
+    base_model: Path
+    adapters: tuple[AdapterSettings, ...] = Field(min_length=1)
+    engine: EngineSettings = EngineSettings()
+    auth: AuthSettings = AuthSettings()
+    limits: Limits = Limits()
+    cache: Path = Path(".p2p-guard-cache")
+    unsafe_allow_unguarded: bool = False
+    metrics_auth: bool = True
+    grace_s: int = Field(default=30, ge=0)
+
+
+def load_config(path: Path) -> GuardConfig:
+    """Read the YAML file.
+
+    Raises:
+        GuardConfigError: It can't be read, or a key or value doesn't fit; every fault is named.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise GuardConfigError(f"can't read {path}: {error}") from error
+    try:
+        config = GuardConfig.model_validate(content)
+    except ValidationError as error:
+        faults = "\n".join(f"  {_fault(fault['loc'], fault['type'], fault['msg'])}" for fault in error.errors())
+        raise GuardConfigError(f"{path}:\n{faults}") from None
+    names = [adapter.name for adapter in config.adapters]
+    if len(set(names)) < len(names):
+        raise GuardConfigError(f"{path}: two adapters have the same name")
+    return config
+
+
+def _fault(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    place = ".".join(map(str, location)) or "config"
+    if kind != "extra_forbidden":
+        return f"{place}: {message}"
+    blocks = (GuardConfig, EngineSettings, AdapterSettings, AuthSettings, Limits)
+    known = sorted({name for block in blocks for name in block.model_fields})
+    near = get_close_matches(str(location[-1]), known, n=1)
+    return f"{place}: unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
