@@ -73,5 +73,7 @@ def _load(wanted: AdapterSettings, config: GuardConfig, tokenizer: Tokenizer) ->
 def _load_tokenizer(base_model: Path) -> Tokenizer:
     path = base_model / "tokenizer.json"
     if not path.is_file():
-        raise BaseModelMismatchError(f"{base_model} has no tokenizer.json. Give `base_model` the base model's directory.")
+        raise BaseModelMismatchError(
+            f"{base_model} has no tokenizer.json. Give `base_model` the base model's directory."
+        )
     return Tokenizer.from_file(str(path))

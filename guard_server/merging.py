@@ -45,7 +45,9 @@ def _require_untouched(target: Path, adapter: LoadedAdapter) -> None:
     seal = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     found = {name: digest for name, digest in digest_files(target).items() if name != _SEAL}
     if seal.get("adapter") != adapter.verified.digest or seal.get("files") != found:
-        raise GuardConfigError(f"the merged copy {target} was changed after it was made. Remove it and start again.")
+        raise GuardConfigError(
+            f"the merged copy {target} was changed after it was made. Remove it and start again."
+        )
 
 
 def _merge(base_model: Path, adapter: Path, target: Path) -> None:

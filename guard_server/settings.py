@@ -129,7 +129,9 @@ def load_config(path: Path) -> GuardConfig:
     try:
         config = GuardConfig.model_validate(content)
     except ValidationError as error:
-        faults = "\n".join(f"  {_fault(fault['loc'], fault['type'], fault['msg'])}" for fault in error.errors())
+        faults = "\n".join(
+            f"  {_fault(fault['loc'], fault['type'], fault['msg'])}" for fault in error.errors()
+        )
         raise GuardConfigError(f"{path}:\n{faults}") from None
     names = [adapter.name for adapter in config.adapters]
     if len(set(names)) < len(names):

@@ -1,0 +1,215 @@
+"""vLLM as a supervised child: on a Unix socket in a private directory, restarted when it dies, gone when the guard goes."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import structlog
+
+from guard_server.engine.vllm import client_of_socket
+from guard_server.errors import GuardConfigError
+from guard_server.settings import EngineSettings
+
+_log = structlog.get_logger()
+_BACK_OFF_S = (1, 2, 5, 10, 30, 60)
+_STOP_S = 15
+
+
+class ServedModel(NamedTuple):
+    """What one child serves.
+
+    Attributes:
+        directory: The model: a merged copy, or the base model.
+        names: The names it answers to, for a merged copy.
+        lora: LoRA adapters by content name, for a base model.
+        max_lora_rank: The highest rank among them.
+    """
+
+    directory: Path
+    names: tuple[str, ...]
+    lora: dict[str, Path]
+    max_lora_rank: int = 16
+
+
+class VllmChild:
+    """One vLLM process.
+
+    Args:
+        model: What it serves.
+        settings: How it is started.
+        threads: CPU threads for it.
+        on_gpu: Whether it runs on a GPU.
+
+    Attributes:
+        restarts: How often it was started again.
+        is_up: Whether its health route answered since its last start.
+    """
+
+    def __init__(self, model: ServedModel, settings: EngineSettings, *, threads: int, on_gpu: bool) -> None:
+        # mkdtemp makes it 0700: nobody but this user can reach the socket.
+        self._home = tempfile.TemporaryDirectory(prefix="p2p-guard-")
+        self.socket = Path(self._home.name) / "engine.sock"
+        self.log_path = Path(self._home.name) / "engine.log"
+        self.client: httpx.AsyncClient = client_of_socket(self.socket)
+        self.restarts = 0
+        self.is_up = False
+        self._model = model
+        self._settings = settings
+        self._threads = threads
+        self._on_gpu = on_gpu
+        self._process: asyncio.subprocess.Process | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the running child."""
+        return self._process.pid if self._process and self._process.returncode is None else None
+
+    async def start(self) -> None:
+        """Start the process and watch over it."""
+        await self._spawn()
+        self._supervisor = asyncio.create_task(self._supervise())
+
+    async def wait_until_up(self) -> None:
+        """Wait until it answers its health route.
+
+        Raises:
+            GuardConfigError: It ended, or took longer than the settings allow.
+        """
+        try:
+            async with asyncio.timeout(self._settings.startup_timeout_s):
+                while not self.is_up:
+                    if self.restarts:
+                        raise GuardConfigError(
+                            f"vLLM ended while it started. Its last lines:\n{self.log_tail()}"
+                        )
+                    await asyncio.sleep(0.2)
+        except TimeoutError:
+            raise GuardConfigError(
+                f"vLLM did not start in {self._settings.startup_timeout_s:.0f} s (engine.startup_timeout_s)"
+            ) from None
+
+    async def stop(self) -> None:
+        """End the process and all it started."""
+        if self._supervisor:
+            self._supervisor.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._supervisor
+        await self._end()
+        await self.client.aclose()
+        self._home.cleanup()
+
+    def log_tail(self, lines: int = 15) -> str:
+        """Return the last lines that vLLM wrote."""
+        if not self.log_path.exists():
+            return ""
+        return "\n".join(self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+    async def _supervise(self) -> None:
+        failures = 0
+        while True:
+            watcher = asyncio.create_task(self._watch_health())
+            process = self._process
+            code = await process.wait() if process else None
+            watcher.cancel()
+            failures = 0 if self.is_up else failures + 1
+            self.is_up = False
+            self.restarts += 1
+            _log.error("engine_ended", exit_code=code, restarts=self.restarts)
+            await self._end()
+            await asyncio.sleep(_BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)])
+            await self._spawn()
+
+    async def _watch_health(self) -> None:
+        while True:
+            try:
+                reply = await self.client.get("/health", timeout=5)
+                self.is_up = reply.status_code == 200
+            except httpx.HTTPError:
+                self.is_up = False
+            await asyncio.sleep(1 if self.is_up else 0.3)
+
+    async def _spawn(self) -> None:
+        self.socket.unlink(missing_ok=True)
+        with self.log_path.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command(),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment(),
+                # A group of its own: its engine process ends with it.
+                start_new_session=True,
+            )
+        _log.info("engine_started", pid=self._process.pid, log=str(self.log_path))
+
+    async def _end(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), _STOP_S)
+        except TimeoutError:
+            pass
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+    def _command(self) -> Sequence[str]:
+        settings, model = self._settings, self._model
+        eager = settings.enforce_eager if settings.enforce_eager is not None else not self._on_gpu
+        # `-m` and not the `vllm` script, which looks for the metadata of a distribution that the CPU build is not.
+        command = [sys.executable, "-m", "guard_server.engine.launch", "--model", str(model.directory)]
+        command += [
+            "--uds",
+            str(self.socket),
+            "--generation-config",
+            "vllm",
+            "--uvicorn-log-level",
+            "warning",
+        ]
+        command += [
+            "--max-model-len",
+            str(settings.max_model_len),
+            "--max-num-seqs",
+            str(settings.max_num_seqs),
+        ]
+        command += ["--dtype", _dtype(settings, on_gpu=self._on_gpu)]
+        command += ["--served-model-name", *model.names] if model.names else []
+        if model.lora:
+            modules = [f"{name}={path}" for name, path in model.lora.items()]
+            command += [
+                "--enable-lora",
+                "--max-lora-rank",
+                str(model.max_lora_rank),
+                "--lora-modules",
+                *modules,
+            ]
+        return [*command, *(["--enforce-eager"] if eager else []), *settings.extra_args]
+
+    def _environment(self) -> dict[str, str]:
+        # Without its byte code vLLM takes twice as long to import.
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        quiet = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
+        if self._on_gpu:
+            return kept | quiet
+        # By default vLLM keeps one processor free and binds itself to the others: on two that is half the machine.
+        cpu = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(self._threads)}
+        return kept | quiet | cpu | {"VLLM_CPU_KVCACHE_SPACE": os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1")}
+
+
+def _dtype(settings: EngineSettings, *, on_gpu: bool) -> str:
+    if settings.dtype != "auto" or on_gpu:
+        return settings.dtype
+    info = Path("/proc/cpuinfo")
+    flags = info.read_text(encoding="utf-8") if info.is_file() else ""
+    return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"

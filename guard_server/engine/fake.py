@@ -1,0 +1,39 @@
+"""An engine for fast tests of the guard: its answers come from a function. It proves nothing about a model."""
+
+from collections.abc import AsyncIterator, Callable
+
+from guard_server.engine.base import Endpoint, Payload
+
+Answer = Callable[[Endpoint, Payload], Payload]
+
+
+class FakeEngine:
+    """Answers with what a function says, and remembers what it was asked.
+
+    Args:
+        answer: Endpoint and payload to a whole response in OpenAI's shape.
+        pieces: How to cut a text for streaming; by default into single characters.
+    """
+
+    def __init__(self, answer: Answer, pieces: Callable[[str], list[str]] = list) -> None:
+        self.asked: list[Payload] = []
+        self._answer = answer
+        self._pieces = pieces
+
+    async def complete(self, endpoint: Endpoint, payload: Payload) -> Payload:
+        """Return the function's answer."""
+        self.asked.append(payload)
+        return self._answer(endpoint, payload)
+
+    async def stream(self, endpoint: Endpoint, payload: Payload) -> AsyncIterator[Payload]:
+        """Yield the function's answer in pieces, then its finish reasons, then its usage."""
+        self.asked.append(payload)
+        whole = self._answer(endpoint, payload)
+        for choice in whole["choices"]:
+            text = choice["message"]["content"] if endpoint is Endpoint.CHAT else choice["text"]
+            for piece in self._pieces(text):
+                said = {"delta": {"content": piece}} if endpoint is Endpoint.CHAT else {"text": piece}
+                yield {"choices": [{"index": choice["index"], "finish_reason": None, **said}]}
+            end = {"delta": {}} if endpoint is Endpoint.CHAT else {"text": ""}
+            yield {"choices": [{"index": choice["index"], "finish_reason": choice["finish_reason"], **end}]}
+        yield {"choices": [], "usage": whole["usage"]}
