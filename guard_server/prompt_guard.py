@@ -2,7 +2,7 @@
 
 import json
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -11,6 +11,7 @@ from guard_server.schemas import Body, ChatBody, CompletionBody, Message
 from guard_server.settings import Limits
 from p2p.prompts import ChatMessage
 
+BodyT = TypeVar("BodyT", bound=Body)
 _ROLES = {"developer": "system"}
 _REASONS = {
     "logit_bias": "a bias could lift a label out of the half that the guard holds the engine to",
@@ -136,7 +137,7 @@ def _within(asked: GuardRequest, limits: Limits) -> GuardRequest:
     return asked
 
 
-def _validate[BodyT: Body](model: type[BodyT], content: bytes) -> BodyT:
+def _validate(model: type[BodyT], content: bytes) -> BodyT:
     try:
         raw = json.loads(content, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
     except BadRequestError:

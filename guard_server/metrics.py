@@ -1,0 +1,50 @@
+"""What Prometheus sees of the guard. Labels are bounded: adapters of the configuration, fixed endpoints and outcomes."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
+UNKNOWN_ADAPTER = "unknown"
+
+
+class GuardMetrics:
+    """All metrics of one guard.
+
+    Args:
+        registry: Where they are registered; each guard has its own.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self.requests = Counter(
+            "p2p_guard_requests_total",
+            "Requests by outcome.",
+            ("adapter", "endpoint", "outcome"),
+            registry=registry,
+        )
+        self.duration = Histogram(
+            "p2p_guard_request_duration_seconds",
+            "From the request's arrival to its last byte.",
+            ("adapter", "endpoint"),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.overhead = Histogram(
+            "p2p_guard_overhead_seconds",
+            "Time in the guard outside the engine, for whole answers.",
+            ("adapter", "endpoint"),
+            buckets=_OVERHEAD,
+            registry=registry,
+        )
+        self.first_token = Histogram(
+            "p2p_guard_time_to_first_token_seconds",
+            "From the request's arrival to the first projected text of a stream.",
+            ("adapter", "endpoint"),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.in_flight = Gauge("p2p_guard_requests_in_flight", "Requests being answered.", registry=registry)
+        self.ready = Gauge("p2p_guard_ready", "1 when the guard is ready.", registry=registry)
+        self.engine_restarts = Gauge(
+            "p2p_guard_engine_restarts", "How often an engine was started again.", registry=registry
+        )

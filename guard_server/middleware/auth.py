@@ -1,0 +1,69 @@
+"""API keys: every route but the health ones wants one."""
+
+import hashlib
+import hmac
+import os
+import re
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from guard_server.errors import AuthenticationError, GuardConfigError
+from guard_server.middleware.error_body import send_error
+from guard_server.settings import AuthSettings
+
+HEALTH_PATHS = frozenset({"/livez", "/readyz", "/startupz"})
+
+
+def load_key_digests(settings: AuthSettings) -> tuple[bytes, ...]:
+    """Return the SHA-256 of every key; the keys themselves are not kept.
+
+    Raises:
+        GuardConfigError: There is no key, and anonymous use is not allowed.
+    """
+    found = os.environ.get(settings.keys_env, "")
+    if settings.keys_file:
+        try:
+            found += "\n" + settings.keys_file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise GuardConfigError(f"can't read auth.keys_file: {error}") from error
+    keys = [key for key in re.split(r"[,\n]", found) if (key := key.strip()) and not key.startswith("#")]
+    if not keys and not settings.allow_anonymous:
+        raise GuardConfigError(
+            f"there is no API key. Put one into the environment ({settings.keys_env}=$(openssl rand -hex 24)) or into "
+            "auth.keys_file; where something else guards the listener, set auth.allow_anonymous."
+        )
+    return tuple(hashlib.sha256(key.encode()).digest() for key in keys)
+
+
+class AuthMiddleware:
+    """Lets a request pass when it carries a known key.
+
+    Args:
+        app: What comes next.
+        digests: SHA-256 of the keys; empty lets everybody pass.
+        open_paths: Paths that need no key.
+    """
+
+    def __init__(
+        self, app: ASGIApp, digests: tuple[bytes, ...], open_paths: frozenset[str] = HEALTH_PATHS
+    ) -> None:
+        self._app = app
+        self._digests = digests
+        self._open_paths = open_paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in self._open_paths and not self._is_known(scope):
+            message = "a valid API key is needed: send `Authorization: Bearer <key>`"
+            await send_error(send, AuthenticationError(message))
+            return
+        await self._app(scope, receive, send)
+
+    def _is_known(self, scope: Scope) -> bool:
+        if not self._digests:
+            return True
+        values = [value for name, value in scope["headers"] if name == b"authorization"]
+        scheme, _, key = values[0].partition(b" ") if len(values) == 1 else (b"", b"", b"")
+        given = hashlib.sha256(key.strip()).digest()
+        # Every digest is compared, so that the time says nothing of which one fits.
+        fits = [hmac.compare_digest(given, known) for known in self._digests]
+        return scheme.lower() == b"bearer" and any(fits)

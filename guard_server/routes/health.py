@@ -1,0 +1,29 @@
+"""Health for an orchestrator: alive, started, ready."""
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from guard_server.readiness import Readiness
+
+
+def health_router(readiness: Readiness) -> APIRouter:
+    """Return the health routes, which need no key."""
+    router = APIRouter()
+
+    @router.get("/livez")
+    async def live() -> JSONResponse:
+        return JSONResponse({"status": "alive"})
+
+    @router.get("/startupz")
+    async def started() -> JSONResponse:
+        return _state(ok=readiness.has_started)
+
+    @router.get("/readyz")
+    async def ready() -> JSONResponse:
+        return _state(ok=readiness.is_ready)
+
+    return router
+
+
+def _state(*, ok: bool) -> JSONResponse:
+    return JSONResponse({"status": "ok" if ok else "not ready"}, 200 if ok else 503)
