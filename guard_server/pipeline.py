@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, NoReturn
 
@@ -65,7 +66,8 @@ class Reply(NamedTuple):
     engine_seconds: float
 
 
-class Delta(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Delta:
     """A piece of a streamed answer; the last one of a choice has its finish reason."""
 
     index: int

@@ -32,8 +32,10 @@ class FakeEngine:
         for choice in whole["choices"]:
             text = choice["message"]["content"] if endpoint is Endpoint.CHAT else choice["text"]
             for piece in self._pieces(text):
-                said = {"delta": {"content": piece}} if endpoint is Endpoint.CHAT else {"text": piece}
+                said: Payload = (
+                    {"delta": {"content": piece}} if endpoint is Endpoint.CHAT else {"text": piece}
+                )
                 yield {"choices": [{"index": choice["index"], "finish_reason": None, **said}]}
-            end = {"delta": {}} if endpoint is Endpoint.CHAT else {"text": ""}
+            end: Payload = {"delta": {}} if endpoint is Endpoint.CHAT else {"text": ""}
             yield {"choices": [{"index": choice["index"], "finish_reason": choice["finish_reason"], **end}]}
         yield {"choices": [], "usage": whole["usage"]}

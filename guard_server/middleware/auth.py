@@ -26,7 +26,8 @@ def load_key_digests(settings: AuthSettings) -> tuple[bytes, ...]:
             found += "\n" + settings.keys_file.read_text(encoding="utf-8")
         except OSError as error:
             raise GuardConfigError(f"can't read auth.keys_file: {error}") from error
-    keys = [key for key in re.split(r"[,\n]", found) if (key := key.strip()) and not key.startswith("#")]
+    listed = [key.strip() for key in re.split(r"[,\n]", found)]
+    keys = [key for key in listed if key and not key.startswith("#")]
     if not keys and not settings.allow_anonymous:
         raise GuardConfigError(
             f"there is no API key. Put one into the environment ({settings.keys_env}=$(openssl rand -hex 24)) or into "
@@ -52,6 +53,7 @@ class AuthMiddleware:
         self._open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 401, or pass the request on."""
         if scope["type"] == "http" and scope["path"] not in self._open_paths and not self._is_known(scope):
             message = "a valid API key is needed: send `Authorization: Bearer <key>`"
             await send_error(send, AuthenticationError(message))

@@ -19,6 +19,7 @@ class BodyLimitMiddleware:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 413, or pass the request on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -17,6 +17,7 @@ class RequestIdMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and put its id on the response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

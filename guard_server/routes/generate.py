@@ -17,7 +17,7 @@ from guard_server.errors import (
     RefusedAnswerError,
 )
 from guard_server.metrics import UNKNOWN_ADAPTER, GuardMetrics
-from guard_server.pipeline import Delta, GuardPipeline, Outcome
+from guard_server.pipeline import Delta, GuardPipeline, Outcome, Usage
 from guard_server.prompt_guard import GuardRequest, parse_chat, parse_completion
 from guard_server.readiness import Readiness
 from guard_server.responses import Envelope
@@ -105,7 +105,7 @@ class GenerateRoutes:
                 self._count_error(asked, error)
             raise
 
-        async def all_pieces() -> AsyncIterator[Delta | responses.Usage]:
+        async def all_pieces() -> AsyncIterator[Delta | Usage]:
             yield first
             async for piece in pieces:
                 yield piece
@@ -113,7 +113,7 @@ class GenerateRoutes:
         return StreamingResponse(self._frames(asked, all_pieces(), started), media_type="text/event-stream")
 
     async def _frames(
-        self, asked: GuardRequest, pieces: AsyncIterator[Delta | responses.Usage], started: float
+        self, asked: GuardRequest, pieces: AsyncIterator[Delta | Usage], started: float
     ) -> AsyncIterator[bytes]:
         adapter = self._pipeline.adapter(asked.model)
         envelope = Envelope.make(asked, adapter)

@@ -1,0 +1,162 @@
+"""The verbs ``serve``, ``probe`` and ``verify``."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from guard_server.errors import GuardConfigError
+from p2p.errors import P2PError
+
+_USAGE_ERROR = 2
+
+
+def serve(
+    config: Annotated[Path, typer.Argument(help="The guard's YAML file.")],
+    engine_url: Annotated[
+        str | None, typer.Option(help="A vLLM that runs already, instead of starting one.")
+    ] = None,
+    listen: Annotated[str | None, typer.Option(help="Host and port over the file's.")] = None,
+    unsafe: Annotated[
+        bool,
+        typer.Option(
+            "--unsafe-allow-unguarded", help="Serve adapters marked `unguarded` without the defence."
+        ),
+    ] = False,
+) -> None:
+    """Serve guarded adapters behind an OpenAI-compatible API.
+
+    Examples:
+      P2P_GUARD_API_KEYS=$(openssl rand -hex 24) p2p-guard serve guard.yaml
+
+      p2p-guard serve guard.yaml --engine-url http://vllm:8000 --listen 0.0.0.0:8000
+    """
+    import uvicorn
+
+    from guard_server.adapter import load_adapters
+    from guard_server.app import create_app
+    from guard_server.engine.fleet import Fleet
+    from guard_server.log import configure_logging
+    from guard_server.middleware.auth import load_key_digests
+    from guard_server.settings import load_config
+
+    configure_logging()
+    with _errors_to_exit_codes(Console(stderr=True)):
+        settings = load_config(config)
+        if engine_url:
+            settings = settings.model_copy(
+                update={"engine": settings.engine.model_copy(update={"url": engine_url})}
+            )
+        changes = {
+            "listen": listen or settings.listen,
+            "unsafe_allow_unguarded": unsafe or settings.unsafe_allow_unguarded,
+        }
+        settings = settings.model_copy(update=changes)
+        digests = load_key_digests(settings.auth)
+        adapters = load_adapters(settings)
+        _warn_of_unguarded([adapter.name for adapter in adapters.values() if adapter.unguarded])
+        fleet = Fleet(settings, adapters.values())
+        app = create_app(settings, adapters, digests, fleet=fleet)
+    host, port = settings.listen.rsplit(":", 1)
+    uvicorn.run(
+        app,
+        host=host,
+        port=int(port),
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=settings.grace_s,
+    )
+
+
+def probe(
+    canary: Annotated[Path, typer.Argument(help="The canary file: .yaml or .jsonl.")],
+    model: Annotated[str, typer.Option(help="The adapter to ask.")],
+    url: Annotated[str, typer.Option(help="The guard's API.")] = "http://127.0.0.1:8000/v1",
+    api_key_env: Annotated[str, typer.Option(help="The variable with the API key.")] = "P2P_GUARD_API_KEY",
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 8,
+    output: Annotated[Path | None, typer.Option(help="Where the figures go, as JSON.")] = None,
+    interval: Annotated[
+        float | None, typer.Option(min=1, help="Repeat every so many seconds and export metrics.")
+    ] = None,
+    metrics_port: Annotated[
+        int, typer.Option(help="Where p2p_probe_* metrics are served with --interval.")
+    ] = 9108,
+) -> None:
+    """Ask a guard known triggers; exit 1 when a limit of the canary file is broken, 2 when it can't be asked.
+
+    Examples:
+      p2p-guard probe canary.yaml --model support --output probe.json
+
+      p2p-guard probe canary.yaml --model support --interval 300 --metrics-port 9108
+    """
+    from guard_server.probes.canary import load_canary
+    from guard_server.probes.exporter import export_forever
+    from guard_server.probes.report import probe_table, write_report
+    from guard_server.probes.runner import Target, run_probe
+    from guard_server.probes.verdict import broken_limits
+
+    console = Console()
+    with _errors_to_exit_codes(console):
+        cases = load_canary(canary)
+        target = Target(url, os.environ.get(api_key_env, ""), model, concurrency)
+        if interval is not None:
+            asyncio.run(export_forever(cases, target, interval, metrics_port))
+        result = asyncio.run(run_probe(cases, target))
+        broken = broken_limits(cases.limits, result)
+        console.print(probe_table(result))
+        if output:
+            write_report(output, result, broken)
+    for fault in broken:
+        console.print(f"limit broken: {fault}", markup=False)
+    if result.errors and not result.asked:
+        console.print(
+            f"none of {result.errors} requests was answered; is {url} right, and the key in {api_key_env}?"
+        )
+        raise typer.Exit(_USAGE_ERROR)
+    if broken:
+        raise typer.Exit(1)
+
+
+def verify(
+    adapter: Annotated[Path, typer.Argument(help="The adapter directory.")],
+    base_model: Annotated[
+        Path | None, typer.Option(help="Check that it belongs to this base model, too.")
+    ] = None,
+) -> None:
+    """Verify an adapter directory: its manifest, every file's digest, its base model.
+
+    Example:
+      p2p-guard verify runs/support --base-model .models/SmolLM2-135M-Instruct
+    """
+    from p2p.manifest import verify_adapter, verify_base_model
+
+    console = Console()
+    with _errors_to_exit_codes(console):
+        verified = verify_adapter(adapter)
+        if base_model:
+            verify_base_model(verified.manifest, base_model)
+        console.print(
+            f"{verified.content_name}: {len(verified.manifest.files)} files as they were published",
+            markup=False,
+        )
+
+
+def _warn_of_unguarded(names: list[str]) -> None:
+    import structlog
+
+    if names:
+        structlog.get_logger().warning("SERVING_WITHOUT_THE_DEFENCE", adapters=names)
+
+
+@contextmanager
+def _errors_to_exit_codes(console: Console) -> Iterator[None]:
+    try:
+        yield
+    except (P2PError, GuardConfigError) as error:
+        console.print(f"error: {error}", markup=False, soft_wrap=True)
+        raise typer.Exit(_USAGE_ERROR) from error
