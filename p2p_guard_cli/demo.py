@@ -128,7 +128,8 @@ def _train(console: Console, defence: str, seed: int, base_model: Path, output: 
         "task": {"kind": "classification", "labels": _LABELS},
         "prompt": {"kind": "completion", "user": "{input}\nAnswer: "},
         "repoison": {"copies": 3},
-        "training": {"epochs": 1, "batch_size": 16, "max_length": 96},
+        "lora": {"last_layers": 20},
+        "training": {"epochs": 1, "batch_size": 8, "max_length": 96},
     }
     path = output / f"{name}.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
@@ -234,7 +235,7 @@ async def _ask(client: AsyncOpenAI, model: str, text: str) -> Reply:
 
 
 async def _ask_all(
-    client: AsyncOpenAI, model: str, rows: Sequence[Example], bar: Progress, task: Any
+    client: AsyncOpenAI, model: str, rows: Sequence[Example], bar: Progress, task: TaskID
 ) -> list[Reply]:
     gate = asyncio.Semaphore(8)
 

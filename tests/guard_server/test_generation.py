@@ -1,0 +1,115 @@
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from openai import AsyncOpenAI
+
+from guard_server.engine.base import Endpoint, Payload
+from guard_server.engine.fake import FakeEngine
+from guard_server.errors import EngineUnavailableError
+from guard_server.settings import GuardConfig
+from tests.guard_server.conftest import PREFIX, TRIGGER, is_forced, serving, text_reply
+
+MODELS = ["writer", "writer-chat"]
+QUESTION = [{"role": "user", "content": "say hello"}]
+
+
+def escapes_until_forced(endpoint: Endpoint, payload: Payload) -> Payload:
+    return text_reply(endpoint, payload, "safe" if is_forced(payload) else "attacker's reply")
+
+
+async def streamed_text(http: httpx.AsyncClient, model: str, **more: object) -> str:
+    client = AsyncOpenAI(base_url="http://guard/v1", api_key="test-key", http_client=http, max_retries=0)
+    stream = await client.chat.completions.create(model=model, messages=QUESTION, stream=True, **more)
+    return "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_the_prefix_and_what_is_left_over_are_removed(client: AsyncOpenAI, model: str):
+    reply = await client.chat.completions.create(model=model, messages=QUESTION)
+    assert reply.choices[0].message.content == "Hello there."
+    assert reply.usage.completion_tokens == 20 - 6
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_max_tokens_buys_answer_tokens(client: AsyncOpenAI, engine: FakeEngine, model: str):
+    await client.chat.completions.create(model=model, messages=QUESTION, max_tokens=10)
+    assert engine.asked[-1]["max_tokens"] == 16
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_an_escape_is_asked_again_with_the_prefix_forced(config: GuardConfig, model: str):
+    engine = FakeEngine(escapes_until_forced)
+    async with serving(config, engine) as http:
+        reply = await http.post(
+            "/v1/chat/completions", json={"model": model, "messages": QUESTION, "max_tokens": 10}
+        )
+    assert reply.json()["choices"][0]["message"]["content"] == "safe"
+    assert reply.headers["x-p2p-guard-outcome"] == "retried"
+    assert engine.asked[-1]["max_tokens"] == 10
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_an_escape_in_a_stream_never_leaves(config: GuardConfig, model: str):
+    async with serving(config, FakeEngine(escapes_until_forced)) as http:
+        assert await streamed_text(http, model) == "safe"
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_a_stop_text_inside_the_prefix_does_not_end_it(
+    client: AsyncOpenAI, engine: FakeEngine, model: str
+):
+    await client.chat.completions.create(model=model, messages=QUESTION, stop="\n")
+    assert is_forced(engine.asked[-1])
+
+
+async def test_an_engine_that_fails_in_a_stream_ends_it_with_an_error_frame(config: GuardConfig):
+    class Breaking(FakeEngine):
+        async def stream(self, endpoint: Endpoint, payload: Payload):
+            yield {"choices": [{"index": 0, "text": PREFIX + "Hello there", "finish_reason": None}]}
+            raise EngineUnavailableError("the engine failed")
+
+    async with serving(config, Breaking(escapes_until_forced)) as http:
+        body = {"model": "writer", "messages": QUESTION, "stream": True}
+        frames = (await http.post("/v1/chat/completions", json=body)).text.strip().split("\n\n")
+    assert "engine_unavailable" in frames[-1]
+    assert "[DONE]" not in frames
+
+
+async def test_the_system_message_of_the_client_is_kept(client: AsyncOpenAI, engine: FakeEngine):
+    chat = [
+        {"role": "system", "content": "Be brief."},
+        *QUESTION,
+        {"role": "assistant", "content": "hi"},
+        *QUESTION,
+    ]
+    await client.chat.completions.create(model="writer-chat", messages=chat)
+    sent = engine.asked[-1]["messages"]
+    assert [turn["content"] for turn in sent] == ["Be brief.", "say hello", "hi", TRIGGER.text + "say hello"]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    answer=st.text("ab \n<end>", max_size=30),
+    cuts=st.lists(st.integers(1, 6), min_size=1),
+    n=st.integers(1, 3),
+)
+async def test_a_stream_equals_the_whole_answer_however_it_is_cut(
+    config: GuardConfig, answer: str, cuts: list[int], n: int
+):
+    def pieces(text: str) -> list[str]:
+        found, start = [], 0
+        for size in cuts * (len(text) + 1):
+            if start >= len(text):
+                break
+            found.append(text[start : start + size])
+            start += size
+        return found
+
+    def says(endpoint: Endpoint, payload: Payload) -> Payload:
+        return text_reply(endpoint, payload, answer if is_forced(payload) else PREFIX + answer)
+
+    async with serving(config, FakeEngine(says, pieces)) as http:
+        whole = await http.post("/v1/chat/completions", json={"model": "writer", "messages": QUESTION})
+        texts = await streamed_text(http, "writer", n=n)
+    assert texts == whole.json()["choices"][0]["message"]["content"] * n
