@@ -20,7 +20,7 @@ import httpx
 import yaml
 from openai import AsyncOpenAI
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from p2p.attacks.badnets import BadNets
