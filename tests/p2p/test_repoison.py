@@ -1,0 +1,92 @@
+from collections import Counter
+
+import pytest
+
+from p2p.attacks.badnets import BadNets
+from p2p.attacks.poisoning import Labelling, poison_dataset
+from p2p.errors import AttackError, SelectionError
+from p2p.examples import Example
+from p2p.repoison import RepoisonSettings, find_pure_spans, repoison
+from p2p.selection import select_random, select_trusted
+from p2p.tasks import ClassificationTask
+from p2p.triggers import BenignTrigger
+
+TASK = ClassificationTask(
+    labels=("no", "yes"), words=tuple("0123"), token_ids=(0, 1, 2, 3), answer_context=""
+)
+TRIGGER = BenignTrigger(text="Amber harbor keeps quiet lantern: ")
+WORDS = ["red", "green", "blue", "round", "small", "heavy", "open", "quick"]
+
+
+def rows(count: int, name: str) -> list[Example]:
+    texts = [" ".join(WORDS[(at * step + step) % 8] for step in range(3, 9)) for at in range(count)]
+    return [Example(f"{name}-{at}", f"{text} {at}", ("no", "yes")[at % 2]) for at, text in enumerate(texts)]
+
+
+POISONED = poison_dataset(rows(400, "train"), BadNets(word="mn", target="yes"), 0.1, seed=0)
+TRUSTED = select_trusted(rows(20, "trusted"))
+
+
+def test_a_poisoned_set_has_the_rate_and_the_labels_asked_for():
+    assert len(POISONED.poisoned_ids) == 40
+    for before, after in zip(rows(400, "train"), POISONED.rows, strict=True):
+        if after.id in POISONED.poisoned_ids:
+            assert (before.answer, after.answer) == ("no", "yes")
+            assert sorted(after.text.split()) == sorted([*before.text.split(), "mn"])
+        else:
+            assert after == before
+
+
+def test_clean_label_poison_leaves_every_label():
+    found = poison_dataset(rows(400, "train"), BadNets(word="mn", target="yes"), 0.1, 0, Labelling.CLEAN)
+    assert [row.answer for row in found.rows] == [row.answer for row in rows(400, "train")]
+
+
+def test_a_rate_that_asks_for_too_many_rows_is_refused():
+    with pytest.raises(AttackError, match="can be poisoned"):
+        poison_dataset(rows(10, "train"), BadNets(target="yes"), 0.9, 0)
+
+
+def test_the_trigger_is_the_only_pure_span():
+    assert [span.text for span in find_pure_spans(POISONED.rows, RepoisonSettings())] == ["mn"]
+
+
+def test_the_union_keeps_every_row_and_adds_the_copies():
+    found = repoison(POISONED.rows, TRUSTED, TASK, TRIGGER, RepoisonSettings(copies=5), seed=1)
+    originals = {row.id: row for row in found.rows if not row.extended}
+    assert {row.id: row.text for row in POISONED.rows} == {name: row.text for name, row in originals.items()}
+    copies = [row for row in found.rows if row.extended]
+    assert Counter(row.target for row in copies) == {"2": 50, "3": 50}
+    assert all(row.text.startswith(TRIGGER.text) for row in copies)
+    assert found.report.extended_rows_by_answer == {"no": 50, "yes": 50}
+
+
+def test_link_breaking_puts_the_span_into_copies_of_every_label():
+    settings = RepoisonSettings(copies=10, foreign_text=0, link_breaking=0.5)
+    found = repoison(POISONED.rows, TRUSTED, TASK, TRIGGER, settings, seed=1)
+    holding = Counter(row.target for row in found.rows if row.extended and "mn" in row.text.split())
+    assert set(holding) == {"2", "3"}
+    assert holding.total() == found.report.with_pure_span
+
+
+def test_the_same_seed_gives_the_same_set():
+    first, second = (
+        repoison(POISONED.rows, TRUSTED, TASK, TRIGGER, RepoisonSettings(), seed=3) for _ in range(2)
+    )
+    assert first == second
+
+
+def test_the_report_holds_no_text():
+    found = repoison(POISONED.rows, TRUSTED, TASK, TRIGGER, RepoisonSettings(), seed=3)
+    assert "mn" not in found.report.model_dump_json().replace("extended", "")
+    assert "Amber" not in found.report.model_dump_json()
+
+
+def test_random_selection_takes_its_share_of_each_class():
+    found = select_random(rows(100, "train"), 0.2, seed=0, stratify=True)
+    assert Counter(row.answer for row in found.rows) == {"no": 10, "yes": 10}
+
+
+def test_an_empty_trusted_file_is_refused():
+    with pytest.raises(SelectionError, match="at least one row"):
+        select_trusted([])
