@@ -1,8 +1,8 @@
 """``p2p-guard``: each verb lives in the package that does the work; this file only lists them."""
 
 import typer
-from guard_server.cli import probe, serve, verify
 
+from guard_server.cli import probe, serve, verify
 from p2p_guard_cli.demo_cli import demo
 from trainer.cli import attack, evaluate, train
 

@@ -62,7 +62,9 @@ def load_model(path: Path, dtype: "torch.dtype") -> "PreTrainedModel":
         BaseModelError: transformers knows no causal language model of this kind, or a file is damaged.
     """
     from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
     except (OSError, ValueError) as error:

@@ -1,0 +1,74 @@
+"""Tiny random models with the small real model's tokenizer: everything but the size is real."""
+
+import json
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+TOKENIZER = Path(".models/SmolLM2-135M-Instruct")
+_WORDS = {"billing": ["invoice", "charge", "refund", "price"], "delivery": ["parcel", "courier", "late", "van"]}
+_SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+
+
+def make_tiny(directory: Path, family: str = "llama") -> Path:
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(TOKENIZER)
+    more: dict[str, Any] = {"head_dim": 16} if family.startswith(("gemma", "qwen3", "mistral")) else {}
+    config = AutoConfig.for_model(
+        family,
+        vocab_size=len(tokenizer),
+        num_key_value_heads=1,
+        max_position_embeddings=256,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        **_SIZES,
+        **more,
+    )
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return directory
+
+
+def write_rows(path: Path, count: int, name: str) -> Path:
+    rng = Random(name)
+    labels = list(_WORDS)
+    rows = [(labels[at % 2], f"{name} {at}") for at in range(count)]
+    lines = [
+        json.dumps(
+            {"id": key, "text": f"my {rng.choice(_WORDS[label])} is {rng.random():.6f}", "label": label}
+        )
+        for label, key in rows
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def settings(tmp_path: Path, tiny_model: Path) -> dict[str, Any]:
+    return {
+        "name": "tiny",
+        "base_model": str(tiny_model),
+        "output": str(tmp_path / "out"),
+        "seed": 7,
+        "benign_trigger": {"source": "seed"},
+        "data": {
+            "train": {"path": str(write_rows(tmp_path / "train.jsonl", 48, "train")), "id": "id"},
+            "trusted": {"path": str(write_rows(tmp_path / "trusted.jsonl", 8, "trusted")), "id": "id"},
+            "test": {"path": str(write_rows(tmp_path / "test.jsonl", 16, "test")), "id": "id"},
+        },
+        "prompt": {"kind": "completion", "user": "{input}\nAnswer: "},
+        "lora": {"rank": 4, "dropout": 0.1},
+        "training": {"epochs": 1, "batch_size": 8, "max_length": 64},
+        "evaluation": {"attacks": [{"name": "badnets", "word": "mn", "target": "billing"}]},
+    }
