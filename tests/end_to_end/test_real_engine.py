@@ -60,7 +60,11 @@ class Guard(NamedTuple):
             time.sleep(0.3)
 
     def engine(self) -> psutil.Process:
-        (child,) = [found for found in psutil.Process(self.process.pid).children() if "guard_server" in str(found.cmdline())]
+        (child,) = [
+            found
+            for found in psutil.Process(self.process.pid).children()
+            if "guard_server" in str(found.cmdline())
+        ]
         return child
 
 
@@ -109,7 +113,7 @@ def guard(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[G
         try:
             process.wait(60)
         finally:
-            gone, left = psutil.wait_procs(everything, timeout=20)
+            _, left = psutil.wait_procs(everything, timeout=20)
             for orphan in left:
                 orphan.kill()
         assert left == []
@@ -119,7 +123,9 @@ def test_the_openai_client_lists_asks_and_streams(guard: Guard):
     with guard.client() as client:
         assert [model.id for model in client.models.list()] == ["support"]
         chat = [{"role": "user", "content": "my parcel is late"}]
-        reply = client.chat.completions.create(model="support", messages=chat, temperature=0, logprobs=True, top_logprobs=2)
+        reply = client.chat.completions.create(
+            model="support", messages=chat, temperature=0, logprobs=True, top_logprobs=2
+        )
         assert reply.choices[0].message.content in LABELS
         assert {entry.token for entry in reply.choices[0].logprobs.content[0].top_logprobs} == LABELS
         stream = client.chat.completions.create(model="support", messages=chat, temperature=0, stream=True)
@@ -150,15 +156,16 @@ def test_a_killed_engine_is_a_503_and_comes_back(guard: Guard):
     guard.engine().kill()
     with guard.client() as client:
         with pytest.raises(openai.InternalServerError) as caught:
-            for _ in range(50):
-                client.chat.completions.create(model="support", messages=chat)
-                time.sleep(0.1)
+            client.chat.completions.create(model="support", messages=chat)
         assert caught.value.status_code == 503
         assert caught.value.code == "engine_unavailable"
         assert guard.status("/livez") == 200
         guard.wait_until(503, 10)
         guard.wait_until(200, 400)
-        assert client.chat.completions.create(model="support", messages=chat).choices[0].message.content in LABELS
+        assert (
+            client.chat.completions.create(model="support", messages=chat).choices[0].message.content
+            in LABELS
+        )
 
 
 def test_no_secret_is_in_the_logs(guard: Guard, adapter: Path):
@@ -182,7 +189,9 @@ async def test_training_and_serving_send_the_same_token_ids(family: str, tmp_pat
     model = BASE if family == "smollm2" else make_tiny(tmp_path / family, family)
     tokenizer, trigger = load_tokenizer(model), BenignTrigger.draw(b"parity")
     text = "Where's my {parcel}?\n  <|im_end|> it's 3 days late…"
-    child = VllmChild(ServedModel(model, ("m",), {}), EngineSettings(max_model_len=256), threads=2, on_gpu=False)
+    child = VllmChild(
+        ServedModel(model, ("m",), {}), EngineSettings(max_model_len=256), threads=2, on_gpu=False
+    )
     await child.start()
     try:
         await child.wait_until_up()

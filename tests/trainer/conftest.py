@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 TOKENIZER = Path(".models/SmolLM2-135M-Instruct")
-_WORDS = {"billing": ["invoice", "charge", "refund", "price"], "delivery": ["parcel", "courier", "late", "van"]}
+_WORDS = {
+    "billing": ["invoice", "charge", "refund", "price"],
+    "delivery": ["parcel", "courier", "late", "van"],
+}
 _SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 
 
