@@ -202,6 +202,8 @@ class VllmChild:
             return kept | quiet
         # By default vLLM keeps one processor free and binds itself to the others: on two that is half the machine.
         cpu = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(self._threads)}
+        # Threads that wait by spinning would take the processors from the other children and from the guard.
+        cpu |= {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
         return kept | quiet | cpu | {"VLLM_CPU_KVCACHE_SPACE": os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1")}
 
 
