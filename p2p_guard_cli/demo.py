@@ -127,9 +127,9 @@ def _train(console: Console, defence: str, seed: int, base_model: Path, output: 
         },
         "task": {"kind": "classification", "labels": _LABELS},
         "prompt": {"kind": "completion", "user": "{input}\nAnswer: "},
-        "repoison": {"copies": 3},
+        "repoison": {"copies": 4},
         "lora": {"last_layers": 20},
-        "training": {"epochs": 1, "batch_size": 8, "max_length": 96},
+        "training": {"epochs": 1, "batch_size": 8, "learning_rate": 2e-3, "max_length": 96},
     }
     path = output / f"{name}.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
