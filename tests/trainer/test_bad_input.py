@@ -120,7 +120,7 @@ def test_an_unknown_model_has_its_nearest_neighbour_named(tmp_path: Path):
 @pytest.mark.model
 def test_an_answer_that_cannot_fit_is_named(settings: dict[str, Any]):
     settings["prompt"]["user"] = "word " * 80 + "{input}\nAnswer: "
-    with pytest.raises(DataError, match=r"row train .*Raise training.max_length"):
+    with pytest.raises(DataError, match=r"row t.* Raise training.max_length"):
         train(TrainConfig.model_validate(settings), Console(file=io.StringIO()))
 
 
