@@ -84,6 +84,8 @@ def run_demo(console: Console, *, seed: int, base_model: Path, output: Path) -> 
         DemoError: A step failed.
     """
     started = time.monotonic()
+    # A polite kill must stop what was started, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if not base_model.is_dir():
         raise DemoError(f"{base_model} is not there. `make model` puts it there.")
     shutil.rmtree(output, ignore_errors=True)
