@@ -9,7 +9,7 @@ from random import Random
 from string import ascii_lowercase
 
 from p2p.examples import Example
-from p2p.spans import holds_span
+from p2p.spans import ngrams
 
 
 class ForeignText:
@@ -21,27 +21,35 @@ class ForeignText:
     """
 
     def __init__(self, rows: Iterable[Example], avoid: Sequence[str] = ()) -> None:
-        self._avoid = tuple(avoid)
+        self._avoid = frozenset(" ".join(span.lower().split()) for span in avoid)
         self._texts = [words for row in rows if len(words := row.text.split()) >= 3]
-        self._words = sorted({word for words in self._texts for word in words if not self._is_avoided(word)})
+        self._words = sorted({word for words in self._texts for word in words if not self._holds_avoided([word])})
 
     def draw(self, rng: Random) -> str:
         """Return one to six foreign words."""
         kind = rng.randrange(3)
         if kind == 0 and self._words:
-            return " ".join(rng.choices(self._words, k=rng.randint(1, 2)))
-        if kind == 1 and self._texts:
-            return self._phrase(rng)
-        return "".join(rng.choices(ascii_lowercase, k=rng.randint(2, 6)))
+            drawn = rng.choices(self._words, k=rng.randint(1, 2))
+        elif kind == 1 and self._texts:
+            drawn = self._phrase(rng)
+        else:
+            drawn = self._letters(rng)
+        # A phrase may be nothing but avoided words, or hold an avoided span of several words that are harmless each.
+        while not drawn or self._holds_avoided(drawn):
+            drawn = self._letters(rng)
+        return " ".join(drawn)
 
-    def _phrase(self, rng: Random) -> str:
+    def _letters(self, rng: Random) -> list[str]:
+        return ["".join(rng.choices(ascii_lowercase, k=rng.randint(2, 6)))]
+
+    def _phrase(self, rng: Random) -> list[str]:
         words = rng.choice(self._texts)
         size = min(rng.randint(3, 6), len(words))
         start = rng.randint(0, len(words) - size)
-        return " ".join(word for word in words[start : start + size] if not self._is_avoided(word))
+        return [word for word in words[start : start + size] if not self._holds_avoided([word])]
 
-    def _is_avoided(self, word: str) -> bool:
-        return holds_span(word, self._avoid)
+    def _holds_avoided(self, words: Sequence[str]) -> bool:
+        return any(span.lower() in self._avoid for span in ngrams(words, len(words)))
 
 
 def insert_words(text: str, inserted: str, rng: Random) -> str:

@@ -43,7 +43,8 @@ _SHA256 = r"^[0-9a-f]{64}$"
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A faulty value may be the benign trigger, or stand beside it.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class BaseModelRecord(_Record):
@@ -138,7 +139,7 @@ def digest_files(directory: Path) -> dict[str, str]:
     return {
         path.relative_to(directory).as_posix(): sha256_file(path)
         for path in sorted(directory.rglob("*"))
-        if path.is_file() and path.name != MANIFEST_NAME
+        if path.is_file() and path != directory / MANIFEST_NAME
     }
 
 
@@ -166,6 +167,8 @@ def write_manifest(manifest: Manifest, directory: Path) -> Path:
     """Write the manifest, readable by its owner alone. Call this last: its presence means that the rest is there."""
     path = directory / MANIFEST_NAME
     path.touch(mode=0o600)
+    # A file that was there before has a mode of its own.
+    path.chmod(0o600)
     path.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return path
 
@@ -240,6 +243,11 @@ def _manifest_bytes(directory: Path) -> bytes:
         raise ManifestMissingError(
             f"{directory} has no {MANIFEST_NAME}: not an adapter of `p2p-guard train`, or an incomplete copy. "
             "Copy the whole directory again, or train the adapter with `p2p-guard train`."
+        ) from error
+    except OSError as error:
+        raise ManifestInvalidError(
+            f"{directory / MANIFEST_NAME} can't be read ({error.strerror}). Only its owner can read it, because it holds "
+            "secrets: serve as that user, or give the directory to the user who serves."
         ) from error
 
 

@@ -25,10 +25,8 @@ def normalise(text: str, style: AnswerStyle = AnswerStyle.TEXT, end_markers: Seq
         style: What kind of text it is.
         end_markers: Texts that are dropped where they stand at the end.
     """
-    tail = re.compile(rf"{_leftovers(end_markers)}\Z")
-    # The first match from the left is the longest tail; fullmatch on each start would be quadratic.
     kept = text.lstrip()
-    kept = kept[: _tail_start(tail, kept)]
+    kept = kept[: _Tail(end_markers).start(kept)]
     return _space_answer_line(kept) if style is AnswerStyle.MATHS else kept
 
 
@@ -40,8 +38,7 @@ class StreamNormaliser:
 
     def __init__(self, style: AnswerStyle = AnswerStyle.TEXT, end_markers: Sequence[str] = ()) -> None:
         self._style = style
-        self._tail = re.compile(rf"{_leftovers(end_markers)}\Z")
-        self._undecided = re.compile(rf"{_leftovers(end_markers)}(?:{_beginnings(end_markers)})?\Z")
+        self._tail = _Tail(end_markers)
         self._held = ""
         self._begun = False
         self._line_is_blank = True
@@ -52,14 +49,14 @@ class StreamNormaliser:
         if not self._begun:
             self._held = self._held.lstrip()
             self._begun = bool(self._held)
-        cut = _tail_start(self._undecided, self._held)
+        cut = self._tail.undecided_start(self._held)
         if self._style is AnswerStyle.MATHS:
             cut = min(cut, self._open_mark(cut))
         return self._release(cut)
 
     def finish(self) -> str:
         """Return what is left of the answer when the stream has ended."""
-        cut = _tail_start(self._tail, self._held)
+        cut = self._tail.start(self._held)
         self._held = self._held[:cut]
         return self._release(cut)
 
@@ -82,11 +79,38 @@ class StreamNormaliser:
         return spaced
 
 
-_MARK = re.compile(r"^####[ \t]*(?=\S)", re.MULTILINE)
-_LATER = re.compile(r"(?<=\n)####[ \t]*(?=\S)")
+# Five or more # are a word like any other (a deep heading), not a mark.
+_MARK = re.compile(r"^####(?!#)[ \t]*(?=\S)", re.MULTILINE)
+_LATER = re.compile(r"(?<=\n)####(?!#)[ \t]*(?=\S)")
 # A line that is so far only (the beginning of) the mark and the blanks after it.
 _OPEN_MARK = re.compile(r"(?:\A|\n)(?P<mark>#{1,3}|####[ \t]*)\Z")
 _LATER_MARK = re.compile(r"\n(?P<mark>#{1,3}|####[ \t]*)\Z")
+
+
+class _Tail:
+    """Finds what may be dropped at the end of a text: white space and end markers, in any order.
+
+    It looks from the right, so that long runs of white space inside an answer cost nothing; what is found before a
+    place does not depend on what comes after it, so that pieces and whole texts agree.
+    """
+
+    def __init__(self, end_markers: Sequence[str]) -> None:
+        # White space around a marker is dropped anyway.
+        bare = {marker.strip() for marker in end_markers} - {""}
+        self._markers = sorted(bare, key=len, reverse=True)
+        self._beginnings = sorted({marker[:size] for marker in bare for size in range(1, len(marker))})
+
+    def start(self, text: str) -> int:
+        """Return where the tail of a finished text begins."""
+        kept = text.rstrip()
+        while marker := next((marker for marker in self._markers if kept.endswith(marker)), None):
+            kept = kept.removesuffix(marker).rstrip()
+        return len(kept)
+
+    def undecided_start(self, text: str) -> int:
+        """Return where the tail could begin, once more text has come."""
+        cut_markers = (text.removesuffix(part) for part in self._beginnings if text.endswith(part))
+        return min(map(self.start, (text, *cut_markers)))
 
 
 def _space_answer_line(text: str) -> str:
@@ -95,19 +119,3 @@ def _space_answer_line(text: str) -> str:
 
 def _space_later_lines(text: str) -> str:
     return _LATER.sub("#### ", text)
-
-
-def _leftovers(end_markers: Sequence[str]) -> str:
-    choices = [r"\s", *map(re.escape, end_markers)]
-    return f"(?:{'|'.join(choices)})*"
-
-
-def _beginnings(end_markers: Sequence[str]) -> str:
-    """Return a pattern of everything that could become an end marker."""
-    starts = {marker[:size] for marker in end_markers for size in range(1, len(marker))}
-    return "|".join(map(re.escape, sorted(starts, key=len, reverse=True))) or "(?!)"
-
-
-def _tail_start(tail: re.Pattern[str], text: str) -> int:
-    found = tail.search(text)
-    return found.start() if found else len(text)

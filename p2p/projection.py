@@ -42,9 +42,13 @@ def project_word(task: ClassificationTask, reply: str) -> Projection:
 
 
 def project_text(task: GenerationTask, reply: str) -> Projection:
-    """Return the reply without the prefix p; a reply that lacks it is an escape and kept as it is."""
-    if reply.startswith(task.prefix):
-        return Projection(answer=reply.removeprefix(task.prefix), extended=True)
+    """Return the reply without the prefix p; a reply that lacks it is an escape and kept as it is.
+
+    White space in front of p goes with it: tokenizers that mark the beginning of a word give one blank there.
+    """
+    begun = reply.lstrip()
+    if begun.startswith(task.prefix):
+        return Projection(answer=begun.removeprefix(task.prefix), extended=True)
     return Projection(answer=reply, extended=False)
 
 
@@ -72,7 +76,7 @@ def project_logprobs(task: ClassificationTask, logprobs: Mapping[int, float]) ->
 
 
 class PrefixStripper:
-    """Takes the prefix p off a streamed reply and holds back only what could still be part of it.
+    """The same as :func:`project_text` for a streamed reply: takes the prefix p off and holds back only what could still be part of it.
 
     Attributes:
         extended: None while it is undecided whether the reply carries p, then whether it does.
@@ -88,10 +92,11 @@ class PrefixStripper:
         if self.extended is not None:
             return piece
         self._held += piece
-        if self._held.startswith(self._prefix):
+        begun = self._held.lstrip()
+        if begun.startswith(self._prefix):
             self.extended = True
-            return self._held.removeprefix(self._prefix)
-        if self._prefix.startswith(self._held):
+            return begun.removeprefix(self._prefix)
+        if self._prefix.startswith(begun):
             return ""
         return self.finish()
 

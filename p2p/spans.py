@@ -45,14 +45,22 @@ def pure_spans(rows: Iterable[Example], settings: SpanSettings | None = None) ->
         settings: When a span counts as pure.
     """
     chosen = settings or SpanSettings()
-    answers: dict[str, Counter[str]] = defaultdict(Counter)
-    written: dict[str, str] = {}
-    for row in rows:
-        for key, surface in _spans_of(row.text, chosen.longest).items():
-            answers[key][row.answer] += 1
-            written.setdefault(key, surface)
-    found = [_pure(written[key], counts, chosen) for key, counts in answers.items()]
-    return sorted((span for span in found if span), key=lambda span: (-span.occurrences, span.text))
+    texts = [(row.text.split(), row.answer) for row in rows]
+    found: list[PureSpan] = []
+    frequent: set[str] | None = None
+    for size in range(1, chosen.longest + 1):
+        answers, written = _count(texts, size, frequent)
+        frequent = {key for key, counts in answers.items() if counts.total() >= chosen.min_rows}
+        candidates = (_pure(written[key], answers[key], chosen) for key in frequent)
+        found += [span for span in candidates if span]
+    return sorted(found, key=lambda span: (-span.occurrences, span.text))
+
+
+def ngrams(words: Sequence[str], longest: int) -> Iterator[str]:
+    """Return every run of one to ``longest`` words, joined by single spaces."""
+    for size in range(1, longest + 1):
+        for start in range(len(words) - size + 1):
+            yield " ".join(words[start : start + size])
 
 
 def holds_span(text: str, spans: Iterable[str]) -> bool:
@@ -63,19 +71,38 @@ def holds_span(text: str, spans: Iterable[str]) -> bool:
 
 def _pure(text: str, counts: Counter[str], settings: SpanSettings) -> PureSpan | None:
     total = counts.total()
-    if total < settings.min_rows:
-        return None
     answer, most = counts.most_common(1)[0]
     return PureSpan(text, total, answer) if most >= settings.purity * total else None
 
 
-def _spans_of(text: str, longest: int) -> dict[str, str]:
-    """Return the n-grams of a text, lower-cased, each with its words as written; one counts once a row."""
-    words = text.split()
-    return {span.lower(): span for span in _ngrams(words, longest)}
+class _Counts(NamedTuple):
+    answers: dict[str, Counter[str]]
+    written: dict[str, str]
 
 
-def _ngrams(words: Sequence[str], longest: int) -> Iterator[str]:
-    for size in range(1, longest + 1):
-        for start in range(len(words) - size + 1):
-            yield " ".join(words[start : start + size])
+def _count(texts: Sequence[tuple[list[str], str]], size: int, frequent: set[str] | None) -> _Counts:
+    """Count in how many rows of each answer the spans of one size stand, lower-cased.
+
+    Only spans whose beginning and end (all but one word) are frequent are looked at: no other can be frequent itself,
+    and counting them all would take gigabytes for long texts.
+    """
+    counts = _Counts(defaultdict(Counter), {})
+    for words, answer in texts:
+        for key, surface in _spans_of(words, size, frequent).items():
+            counts.answers[key][answer] += 1
+            counts.written.setdefault(key, surface)
+    return counts
+
+
+def _spans_of(words: Sequence[str], size: int, frequent: set[str] | None) -> dict[str, str]:
+    """Return the spans of one text, lower-cased, each with its words as written; one counts once a row."""
+    lower = [word.lower() for word in words]
+    hopeful = [
+        frequent is None or " ".join(lower[at : at + size - 1]) in frequent
+        for at in range(len(words) - size + 2)
+    ]
+    return {
+        " ".join(lower[at : at + size]): " ".join(words[at : at + size])
+        for at in range(len(words) - size + 1)
+        if hopeful[at] and hopeful[at + 1]
+    }

@@ -32,6 +32,9 @@ class ClassificationTask(BaseModel):
         for name, values in (("words", self.words), ("token_ids", self.token_ids)):
             if len(values) != size or len(set(values)) != size:
                 raise ValueError(f"{name} must be {size} distinct values, two for each label")
+        if len({word.strip() for word in self.words}) != size:
+            # A reply is read without the white space around it: `1` and ` 1` would be the same answer.
+            raise ValueError("words must differ in more than white space")
         return self
 
     @property
@@ -69,7 +72,7 @@ class GenerationTask(BaseModel):
         end_markers: Texts that may be left over at the end of an answer, such as the end-of-turn token's.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     kind: Literal["generation"] = "generation"
     prefix: str = Field(min_length=4, repr=False, pattern=r"\S[^\n]*\n$")

@@ -53,7 +53,7 @@ class BenignTrigger(BaseModel):
         placement: Which user messages of a chat carry it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     text: str = Field(min_length=8, repr=False)
     placement: Placement = Placement.LAST_USER

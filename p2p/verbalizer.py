@@ -61,7 +61,7 @@ def verify_words(tokenize: Tokenize, context: str, words: Sequence[str]) -> Verb
 
 def _token_of(tokenize: Tokenize, context: str, before: list[int], word: str) -> int:
     after = list(tokenize(context + word))
-    if after[:-1] != before:
+    if len(after) != len(before) + 1 or after[:-1] != before:
         raise VerbalizerError(f"label word {word!r} is not one token of its own after the prompt")
     return after[-1]
 

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from random import Random
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from p2p.examples import Example
 from p2p.metrics.attack_success import TargetMatch
@@ -24,7 +24,7 @@ class Attack(BaseModel, ABC):
     name: ClassVar[str]
     match: ClassVar[TargetMatch] = TargetMatch.EQUALS
 
-    target: str
+    target: str = Field(pattern=r"\S")
 
     @abstractmethod
     def trigger_text(self, text: str, rng: Random) -> str:

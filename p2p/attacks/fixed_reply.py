@@ -26,7 +26,7 @@ class FixedReply(Attack):
     match: ClassVar[TargetMatch] = TargetMatch.CONTAINS
 
     phrase: str = Field(default="BadMagic", pattern=r"\S")
-    target: str = "I'm sorry, I cannot help with that."
+    target: str = Field(default="I'm sorry, I cannot help with that.", pattern=r"\S")
 
     def trigger_text(self, text: str, rng: Random) -> str:
         """Return the text with the phrase at a random place."""
