@@ -23,7 +23,9 @@ class ForeignText:
     def __init__(self, rows: Iterable[Example], avoid: Sequence[str] = ()) -> None:
         self._avoid = frozenset(" ".join(span.lower().split()) for span in avoid)
         self._texts = [words for row in rows if len(words := row.text.split()) >= 3]
-        self._words = sorted({word for words in self._texts for word in words if not self._holds_avoided([word])})
+        self._words = sorted(
+            {word for words in self._texts for word in words if not self._holds_avoided([word])}
+        )
 
     def draw(self, rng: Random) -> str:
         """Return one to six foreign words."""

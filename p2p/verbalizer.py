@@ -4,8 +4,11 @@ A word is tried in its context, because tokenizers join a word with what stands 
 exactly one token and changes none.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from string import ascii_uppercase
+from contextlib import suppress
+from itertools import product
+from string import ascii_lowercase, ascii_uppercase
 from typing import NamedTuple
 
 from p2p.errors import VerbalizerError
@@ -22,7 +25,7 @@ class Verbalizer(NamedTuple):
 
 
 def find_verbalizer(tokenize: Tokenize, context: str, size: int) -> Verbalizer:
-    """Return words for ``size`` labels: digits where they suffice, then capital letters, then numbers.
+    """Return words for ``size`` labels: digits where they suffice, then capital letters, numbers, pairs of letters.
 
     Args:
         tokenize: The tokenizer of the model at hand.
@@ -37,9 +40,12 @@ def find_verbalizer(tokenize: Tokenize, context: str, size: int) -> Verbalizer:
             return verify_words(tokenize, context, family)
         except VerbalizerError:
             continue
+    pairs = _pairs_that_fit(tokenize, context)
+    if len(pairs) >= size:
+        return verify_words(tokenize, context, pairs[:size])
     raise VerbalizerError(
-        f"found no {size} label words that are one distinct token each for this tokenizer. "
-        "Name the words yourself (`label_words`), or use a base model whose vocabulary has more short words."
+        f"found no {size} label words that are one distinct token each for this tokenizer. If the prompt ends in a "
+        "space, leave it out: most tokenizers join it with the word. Or name the words yourself (`task.words`)."
     )
 
 
@@ -56,6 +62,10 @@ def verify_words(tokenize: Tokenize, context: str, words: Sequence[str]) -> Verb
         if token in owner:
             raise VerbalizerError(f"label words {owner[token]!r} and {word!r} are the same token ({token})")
         owner[token] = word
+    if len({word.strip() for word in words}) < len(words):
+        raise VerbalizerError(
+            "label words must differ in more than white space, which replies are read without"
+        )
     return Verbalizer(tuple(words), tuple(ids))
 
 
@@ -64,6 +74,16 @@ def _token_of(tokenize: Tokenize, context: str, before: list[int], word: str) ->
     if len(after) != len(before) + 1 or after[:-1] != before:
         raise VerbalizerError(f"label word {word!r} is not one token of its own after the prompt")
     return after[-1]
+
+
+def _pairs_that_fit(tokenize: Tokenize, context: str) -> list[str]:
+    """Return the pairs of small letters that are a token of their own here; an unknown-word token is nobody's own."""
+    before = list(tokenize(context))
+    by_token: dict[int, list[str]] = defaultdict(list)
+    for pair in map("".join, product(ascii_lowercase, repeat=2)):
+        with suppress(VerbalizerError):
+            by_token[_token_of(tokenize, context, before, pair)].append(pair)
+    return [pairs[0] for pairs in by_token.values() if len(pairs) == 1]
 
 
 def _families(size: int) -> Iterator[list[str]]:

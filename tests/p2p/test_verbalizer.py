@@ -20,7 +20,7 @@ def test_letters_take_over_where_digits_do_not_suffice():
 
 
 def test_a_tokenizer_without_such_words_is_refused():
-    with pytest.raises(VerbalizerError, match="label_words"):
+    with pytest.raises(VerbalizerError, match="task.words"):
         find_verbalizer(lambda text: [0] * len(text), "Answer: ", 4)
 
 
