@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import structlog
 from fastapi import FastAPI, Request
@@ -13,14 +13,16 @@ from starlette.exceptions import HTTPException
 from guard_server.adapter import LoadedAdapter
 from guard_server.engine.base import Engine
 from guard_server.engine.fleet import Fleet
-from guard_server.errors import BadRequestError, GuardError, NotFoundError
+from guard_server.errors import BadRequestError, GuardConfigError, GuardError, NotFoundError
 from guard_server.metrics import GuardMetrics
 from guard_server.middleware.auth import HEALTH_PATHS, AuthMiddleware
 from guard_server.middleware.body_limit import BodyLimitMiddleware
+from guard_server.middleware.in_flight import InFlightMiddleware
 from guard_server.middleware.request_id import RequestIdMiddleware
+from guard_server.middleware.unexpected import UnexpectedErrorMiddleware
 from guard_server.pipeline import GuardPipeline
 from guard_server.readiness import Readiness
-from guard_server.routes.generate import GenerateRoutes
+from guard_server.routes.generate import CHAT_PATH, COMPLETIONS_PATH, GenerateRoutes
 from guard_server.routes.health import health_router
 from guard_server.routes.metrics import metrics_router
 from guard_server.routes.models import models_router
@@ -36,6 +38,7 @@ def create_app(
     *,
     fleet: Fleet | None = None,
     engine: Engine | None = None,
+    on_failure: Callable[[], None] = lambda: None,
 ) -> FastAPI:
     """Build the guard.
 
@@ -45,6 +48,7 @@ def create_app(
         key_digests: SHA-256 of the API keys.
         fleet: The engines; the application starts and stops them.
         engine: An engine in place of a fleet's, for tests.
+        on_failure: Called when the engines can't be started; the reason is in the log.
 
     Raises:
         ValueError: Neither a fleet nor an engine is given.
@@ -53,7 +57,7 @@ def create_app(
     if chosen is None:
         raise ValueError("create_app needs a fleet or an engine")
     metrics = GuardMetrics(CollectorRegistry())
-    pipeline = GuardPipeline(adapters, chosen)
+    pipeline = GuardPipeline(adapters, chosen, config.limits.default_max_tokens)
     readiness = Readiness(
         pipeline,
         metrics,
@@ -64,38 +68,49 @@ def create_app(
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # The engine starts while the listener is open, so that the health routes can say so.
-        starting = asyncio.create_task(_start(fleet, readiness))
-        yield
-        readiness.is_draining = True
-        starting.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await starting
-        if fleet:
-            await fleet.stop()
+        starting = asyncio.create_task(_start(fleet, readiness, on_failure))
+        try:
+            yield
+        finally:
+            readiness.is_draining = True
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            if fleet:
+                await fleet.stop()
 
     app = FastAPI(title="p2p-guard", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    app.state.readiness = readiness
+    # A path with a slash at its end is another path, not a redirection.
+    app.router.redirect_slashes = False
+    app.state.readiness, app.state.metrics = readiness, metrics
     app.include_router(GenerateRoutes(pipeline, metrics, readiness, config.limits).router)
     app.include_router(models_router(adapters))
     app.include_router(health_router(readiness))
     app.include_router(metrics_router(metrics.registry))
     _add_error_shapes(app)
     open_paths = HEALTH_PATHS if config.metrics_auth else HEALTH_PATHS | {"/metrics"}
+    # The last one added is the first one met.
+    app.add_middleware(
+        InFlightMiddleware,
+        limit=config.limits.in_flight,
+        gauge=metrics.in_flight,
+        paths=frozenset({CHAT_PATH, COMPLETIONS_PATH}),
+    )
     app.add_middleware(BodyLimitMiddleware, limit=config.limits.body_bytes)
     app.add_middleware(AuthMiddleware, digests=key_digests, open_paths=frozenset(open_paths))
+    app.add_middleware(UnexpectedErrorMiddleware)
     app.add_middleware(RequestIdMiddleware)
     return app
 
 
-async def _start(fleet: Fleet | None, readiness: Readiness) -> None:
+async def _start(fleet: Fleet | None, readiness: Readiness, on_failure: Callable[[], None]) -> None:
     try:
         if fleet:
             await fleet.start()
-        await readiness.watch()
-    except Exception as error:
-        # The listener stays open and says 503: an orchestrator restarts it, a person reads this line.
+    except (GuardConfigError, OSError) as error:
         _log.critical("engine_start_failed", reason=str(error))
-        raise
+        on_failure()
+        return
+    await readiness.watch()
 
 
 def _add_error_shapes(app: FastAPI) -> None:
@@ -109,10 +124,4 @@ def _add_error_shapes(app: FastAPI) -> None:
             NotFoundError("there is no such route") if error.status_code == 404 else BadRequestError("")
         )
         known.message = "this method is not allowed here" if error.status_code == 405 else known.message
-        return JSONResponse(known.body(), error.status_code)
-
-    @app.exception_handler(Exception)
-    async def unexpected(_: Request, error: Exception) -> JSONResponse:
-        # The type alone: a message may quote the prompt.
-        _log.error("unexpected_error", type=type(error).__name__)
-        return JSONResponse(GuardError("the guard failed; the request was not answered").body(), 500)
+        return JSONResponse(known.body(), error.status_code, headers=error.headers)

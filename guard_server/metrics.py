@@ -45,6 +45,9 @@ class GuardMetrics:
         )
         self.in_flight = Gauge("p2p_guard_requests_in_flight", "Requests being answered.", registry=registry)
         self.ready = Gauge("p2p_guard_ready", "1 when the guard is ready.", registry=registry)
-        self.engine_restarts = Gauge(
-            "p2p_guard_engine_restarts", "How often an engine was started again.", registry=registry
+        self.engine_up = Gauge(
+            "p2p_guard_engine_up", "1 when every engine process answers its health route.", registry=registry
+        )
+        self.engine_restarts = Counter(
+            "p2p_guard_engine_restarts_total", "How often an engine was started again.", registry=registry
         )

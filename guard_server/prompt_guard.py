@@ -4,6 +4,7 @@ import json
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
+import orjson
 from pydantic import ValidationError
 
 from guard_server.errors import BadRequestError
@@ -12,6 +13,7 @@ from guard_server.settings import Limits
 from p2p.prompts import ChatMessage
 
 BodyT = TypeVar("BodyT", bound=Body)
+_COMPLETION_TOKENS = 16
 _ROLES = {"developer": "system"}
 _REASONS = {
     "logit_bias": "a bias could lift a label out of the half that the guard holds the engine to",
@@ -39,7 +41,7 @@ class GuardRequest(NamedTuple):
         model: The adapter's public name.
         messages: The conversation; a completion's prompt is one user message.
         n: How many answers.
-        max_tokens: Answer tokens; None is the engine's default.
+        max_tokens: Answer tokens; None where the client names none and the route has no default.
         temperature: Sampling temperature, None for the engine's default.
         stop: Stop strings, which apply to the answer.
         sampling: Further sampling parameters, as the engine takes them.
@@ -81,9 +83,10 @@ def parse_chat(content: bytes, limits: Limits) -> GuardRequest:
         logprobs=bool(body.logprobs),
         top_logprobs=body.top_logprobs or 0,
         messages=messages,
+        max_tokens=body.max_completion_tokens or body.max_tokens,
         **_common(body),
     )
-    return _within(asked._replace(max_tokens=body.max_completion_tokens or body.max_tokens), limits)
+    return _within(asked, limits)
 
 
 def parse_completion(content: bytes, limits: Limits) -> GuardRequest:
@@ -95,6 +98,8 @@ def parse_completion(content: bytes, limits: Limits) -> GuardRequest:
     body = _validate(CompletionBody, content)
     asked = GuardRequest(
         Shape.COMPLETIONS,
+        # OpenAI's own default of this route.
+        max_tokens=body.max_tokens or _COMPLETION_TOKENS,
         logprobs=body.logprobs is not None,
         top_logprobs=body.logprobs or 0,
         messages=(ChatMessage(role="user", content=body.prompt),),
@@ -109,7 +114,6 @@ def _common(body: Body) -> dict[str, Any]:
     return {
         "model": body.model,
         "n": body.n or 1,
-        "max_tokens": body.max_tokens,
         "temperature": body.temperature,
         "stop": stop,
         "sampling": {name: value for name in names if (value := getattr(body, name)) is not None},
@@ -139,7 +143,10 @@ def _within(asked: GuardRequest, limits: Limits) -> GuardRequest:
 
 def _validate(model: type[BodyT], content: bytes) -> BodyT:
     try:
-        raw = json.loads(content, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
+        # The strict reader refuses NaN, broken UTF-8 and lone surrogates, which the engine's request could not carry ...
+        orjson.loads(content)
+        # ... and the other one sees a key that stands twice.
+        raw = json.loads(content, object_pairs_hook=_without_duplicates)
     except BadRequestError:
         raise
     except (ValueError, RecursionError) as error:
@@ -169,7 +176,3 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise BadRequestError("a key stands twice in one object")
     return found
-
-
-def _refuse_constant(_: str) -> None:
-    raise BadRequestError("NaN and infinities are not JSON")

@@ -1,10 +1,11 @@
 """Whether the guard may be sent traffic: every adapter has answered a real request, and the engine did so lately."""
 
 import asyncio
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from guard_server.errors import GuardError
+from guard_server.errors import GuardError, RefusedAnswerError
 from guard_server.metrics import GuardMetrics
 from guard_server.pipeline import GuardPipeline
 from guard_server.prompt_guard import GuardRequest, Shape
@@ -18,11 +19,14 @@ _CHECK_TIMEOUT_S = 120.0
 class Readiness:
     """Asks each adapter a short question, at first and whenever no answer came lately.
 
+    Each engine target is judged by itself: traffic to one adapter says nothing of another's engine.
+
     Args:
         pipeline: What is asked.
         metrics: Where the state is shown.
         engine_is_up: Whether the engine's processes are up.
         restarts: How often they were started again, so that a restarted one is asked before it counts as ready.
+        clock: Seconds that only grow.
     """
 
     def __init__(
@@ -31,6 +35,7 @@ class Readiness:
         metrics: GuardMetrics,
         engine_is_up: Callable[[], bool] = lambda: True,
         restarts: Callable[[], int] = lambda: 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.has_started = False
         self.is_draining = False
@@ -38,44 +43,76 @@ class Readiness:
         self._metrics = metrics
         self._engine_is_up = engine_is_up
         self._restarts = restarts
-        self._seen_restarts = 0
-        self._answered_at: float | None = None
+        self._clock = clock
+        self._checked_restarts = 0
+        self._shown_restarts = 0
+        self._answered_at: dict[str, float] = {}
 
     @property
     def is_ready(self) -> bool:
         """Whether traffic is welcome."""
-        fresh = self._answered_at is not None and time.monotonic() - self._answered_at < _STALE_S
-        up = self._engine_is_up() and self._restarts() == self._seen_restarts
-        return fresh and up and not self.is_draining
+        up = self._engine_is_up() and self._restarts() == self._checked_restarts
+        return self.has_started and up and not self.is_draining and not self._older_than(_STALE_S)
 
-    def answered(self) -> None:
-        """Note that the engine has answered a request just now."""
-        self._answered_at = time.monotonic()
+    def answered(self, name: str) -> None:
+        """Note that the engine has answered a request for this adapter just now."""
+        self._answered_at[self._pipeline.adapter(name).target] = self._clock()
 
-    async def check(self, names: Iterable[str]) -> bool:
-        """Ask each of these adapters once and return whether all answered."""
+    async def check(self) -> bool:
+        """Ask every adapter that is due once, and return whether all answered."""
+        # Taken before anybody is asked: an engine that restarts meanwhile is asked again.
         restarts = self._restarts()
-        try:
-            async with asyncio.timeout(_CHECK_TIMEOUT_S):
-                for name in names:
-                    await self._pipeline.respond(_question(name))
-        except (GuardError, TimeoutError):
-            self._answered_at = None
+        # In turn: at a cold start they would only slow each other down.
+        results = [await self._ask(name) for name in self._due()]
+        if not all(results):
             return False
-        self._seen_restarts = restarts
+        self._checked_restarts = restarts
         self.has_started = True
-        self.answered()
         return True
 
     async def watch(self) -> None:
         """Keep the state true until cancelled."""
         while True:
-            self._metrics.engine_restarts.set(self._restarts())
-            stale = self._answered_at is None or time.monotonic() - self._answered_at > _STALE_S / 2
-            if self._engine_is_up() and (stale or not self.is_ready) and not self.is_draining:
-                await self.check(self._pipeline.adapters)
-            self._metrics.ready.set(self.is_ready)
+            self._show()
+            if self._engine_is_up() and not self.is_draining:
+                await self.check()
+            self._show()
             await asyncio.sleep(_EVERY_S if self.is_ready else 0.5)
+
+    async def _ask(self, name: str) -> bool:
+        try:
+            async with asyncio.timeout(_CHECK_TIMEOUT_S):
+                await self._pipeline.respond(_question(name))
+        except RefusedAnswerError:
+            # The engine answered; that its answer is not let through is the guard's doing.
+            pass
+        except (GuardError, TimeoutError):
+            self._answered_at.pop(self._pipeline.adapter(name).target, None)
+            return False
+        self.answered(name)
+        return True
+
+    def _due(self) -> list[str]:
+        """Return whom to ask: every adapter after a start, else one of each target that was not heard of lately."""
+        if not self.has_started or self._restarts() != self._checked_restarts:
+            return list(self._pipeline.adapters)
+        return self._older_than(_STALE_S / 2)
+
+    def _older_than(self, seconds: float) -> list[str]:
+        now = self._clock()
+        one_of_each = {adapter.target: name for name, adapter in self._pipeline.adapters.items()}
+        return [
+            name
+            for target, name in one_of_each.items()
+            if now - self._answered_at.get(target, -math.inf) > seconds
+        ]
+
+    def _show(self) -> None:
+        restarts = self._restarts()
+        self._metrics.engine_restarts.inc(restarts - self._shown_restarts)
+        self._shown_restarts = restarts
+        self._metrics.engine_up.set(self._engine_is_up())
+        self._metrics.ready.set(self.is_ready)
 
 
 def _question(name: str) -> GuardRequest:

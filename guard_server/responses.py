@@ -5,11 +5,9 @@ import time
 from typing import NamedTuple
 
 from guard_server.adapter import LoadedAdapter
-from guard_server.pipeline import Answer, Delta, Outcome, Reply, Usage
+from guard_server.answers import Answer, Delta, Reply, Usage, Verdict
 from guard_server.prompt_guard import GuardRequest, Shape
 from guard_server.schemas import WireObject
-
-_SEVERITY = (Outcome.ESCAPED, Outcome.RETRIED, Outcome.UNGUARDED, Outcome.PROJECTED)
 
 
 class Envelope(NamedTuple):
@@ -38,28 +36,25 @@ class Envelope(NamedTuple):
         return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
 
 
-def outcome_of(reply: Reply) -> Outcome:
-    """Return the outcome that says most of a reply with several choices."""
-    found = {answer.outcome for answer in reply.answers}
-    return next(outcome for outcome in _SEVERITY if outcome in found)
-
-
 def whole(envelope: Envelope, request: GuardRequest, reply: Reply) -> WireObject:
     """Return a whole answer."""
     is_chat = envelope.shape is Shape.CHAT
     choices = [_choice(request, index, answer) for index, answer in enumerate(reply.answers)]
-    frees = [answer.free_run_extended for answer in reply.answers]
-    notes = {
-        "outcome": outcome_of(reply),
-        "adapter": envelope.model,
-        "version": envelope.version,
-        "free_run_extended": None if None in frees else all(frees),
-    }
     return {
         **envelope.head("chat.completion" if is_chat else "text_completion"),
         "choices": choices,
         "usage": usage_object(reply.usage),
-        "p2p_guard": notes,
+        "p2p_guard": notes(envelope, reply.verdict),
+    }
+
+
+def notes(envelope: Envelope, verdict: Verdict) -> WireObject:
+    """Return what the guard says of an answer beside it: in the whole answer, or in a stream's first chunk."""
+    return {
+        "outcome": verdict.outcome,
+        "adapter": envelope.model,
+        "version": envelope.version,
+        "free_run_extended": verdict.free_run_extended,
     }
 
 
@@ -72,15 +67,16 @@ def first_chunk(envelope: Envelope, index: int) -> WireObject | None:
     )
 
 
-def chunk(envelope: Envelope, delta: Delta) -> WireObject:
+def chunk(envelope: Envelope, request: GuardRequest, delta: Delta) -> WireObject:
     """Return a piece of a streamed answer."""
+    logprobs = _logprobs(request, delta.text, delta.logprobs) if delta.logprobs else None
     said = (
         {"delta": {"content": delta.text} if delta.text else {}}
         if envelope.shape is Shape.CHAT
         else {"text": delta.text}
     )
     return _chunk(
-        envelope, {"index": delta.index, **said, "logprobs": None, "finish_reason": delta.finish_reason}
+        envelope, {"index": delta.index, **said, "logprobs": logprobs, "finish_reason": delta.finish_reason}
     )
 
 
@@ -100,26 +96,26 @@ def _chunk(envelope: Envelope, choice: WireObject | None) -> WireObject:
 
 
 def _choice(request: GuardRequest, index: int, answer: Answer) -> WireObject:
-    logprobs = _logprobs(request, answer) if request.logprobs else None
+    logprobs = _logprobs(request, answer.text, answer.logprobs) if answer.logprobs else None
     said: WireObject = {"text": answer.text}
     if request.shape is Shape.CHAT:
         said = {"message": {"role": "assistant", "content": answer.text, "refusal": None}}
     return {"index": index, **said, "logprobs": logprobs, "finish_reason": answer.finish_reason}
 
 
-def _logprobs(request: GuardRequest, answer: Answer) -> WireObject | None:
+def _logprobs(request: GuardRequest, label: str, logprobs: dict[str, float]) -> WireObject | None:
     """Return the labels' log-probabilities: of the extended half alone, renormalised."""
-    if answer.logprobs is None:
+    if not request.logprobs:
         return None
-    best = sorted(answer.logprobs.items(), key=lambda item: -item[1])[: request.top_logprobs]
+    best = sorted(logprobs.items(), key=lambda item: -item[1])[: request.top_logprobs]
     if request.shape is Shape.COMPLETIONS:
         return {
-            "tokens": [answer.text],
-            "token_logprobs": [answer.logprobs[answer.text]],
+            "tokens": [label],
+            "token_logprobs": [logprobs[label]],
             "top_logprobs": [dict(best)],
             "text_offset": [0],
         }
-    entry = _entry(answer.text, answer.logprobs[answer.text])
+    entry = _entry(label, logprobs[label])
     return {"content": [{**entry, "top_logprobs": [_entry(*item) for item in best]}], "refusal": None}
 
 

@@ -83,12 +83,23 @@ class AuthSettings(_Block):
 
 
 class Limits(_Block):
-    """What one request, and all together, may take."""
+    """What one request, and all together, may take.
+
+    Attributes:
+        body_bytes: The size of a request.
+        messages: Messages of a chat.
+        n: Answers to one request.
+        max_tokens: What a client may name.
+        default_max_tokens: Answer tokens of a chat that names none, for adapters trained on plain text. Others get all
+            that fits.
+        in_flight: Requests that are answered at once; more get 429.
+    """
 
     body_bytes: int = Field(default=1_000_000, ge=1_000)
     messages: int = Field(default=256, ge=1)
     n: int = Field(default=8, ge=1)
     max_tokens: int = Field(default=4096, ge=1)
+    default_max_tokens: int = Field(default=256, ge=1)
     in_flight: int = Field(default=128, ge=1)
 
 

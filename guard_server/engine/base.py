@@ -1,6 +1,6 @@
 """What the guard asks of an engine, and what it gets back: OpenAI's own shapes, as plain dictionaries."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -21,6 +21,6 @@ class Engine(Protocol):
         """Return the whole answer to a request whose ``model`` is a content name."""
         ...
 
-    def stream(self, endpoint: Endpoint, payload: Payload) -> AsyncIterator[Payload]:
+    def stream(self, endpoint: Endpoint, payload: Payload) -> AsyncGenerator[Payload, None]:
         """Return the answer in chunks; closing the iterator cancels the request."""
         ...

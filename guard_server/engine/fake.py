@@ -1,6 +1,6 @@
 """An engine for fast tests of the guard: its answers come from a function. It proves nothing about a model."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 from guard_server.engine.base import Endpoint, Payload
 
@@ -25,7 +25,7 @@ class FakeEngine:
         self.asked.append(payload)
         return self._answer(endpoint, payload)
 
-    async def stream(self, endpoint: Endpoint, payload: Payload) -> AsyncIterator[Payload]:
+    async def stream(self, endpoint: Endpoint, payload: Payload) -> AsyncGenerator[Payload, None]:
         """Yield the function's answer in pieces, then its finish reasons, then its usage."""
         self.asked.append(payload)
         whole = self._answer(endpoint, payload)

@@ -1,6 +1,6 @@
 """vLLM through its OpenAI HTTP interface, over a Unix socket or a URL."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 
 import httpx
@@ -54,10 +54,9 @@ class VllmEngine:
         except httpx.HTTPError as error:
             raise EngineUnavailableError(_UNREACHABLE) from error
         _require_ok(reply.status_code)
-        answer: Payload = orjson.loads(reply.content)
-        return answer
+        return _object(reply.content)
 
-    async def stream(self, endpoint: Endpoint, payload: Payload) -> AsyncIterator[Payload]:
+    async def stream(self, endpoint: Endpoint, payload: Payload) -> AsyncGenerator[Payload, None]:
         """Yield the chunks of an answer; see :meth:`complete` for what it raises."""
         request = self._route(payload["model"]).stream(
             "POST", endpoint, content=orjson.dumps(payload | {"stream": True}), headers=_JSON
@@ -79,11 +78,18 @@ _JSON = {"content-type": "application/json"}
 _UNREACHABLE = "the engine is not available; try again shortly"
 
 
-def _chunk(line: str) -> Payload:
+def _object(content: str | bytes) -> Payload:
     try:
-        chunk: Payload = orjson.loads(line.removeprefix("data: "))
+        found = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise EngineUnavailableError("the engine's stream can't be read") from error
+        raise EngineUnavailableError("the engine's answer can't be read") from error
+    if not isinstance(found, dict):
+        raise EngineUnavailableError("the engine's answer can't be read")
+    return found
+
+
+def _chunk(line: str) -> Payload:
+    chunk = _object(line.removeprefix("data: "))
     if "error" in chunk:
         raise EngineUnavailableError("the engine failed while it answered")
     return chunk

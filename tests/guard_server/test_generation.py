@@ -63,6 +63,50 @@ async def test_a_stop_text_inside_the_prefix_does_not_end_it(
     assert is_forced(engine.asked[-1])
 
 
+@pytest.mark.parametrize("model", MODELS)
+async def test_stop_texts_do_not_tell_what_the_prefix_is(http: httpx.AsyncClient, model: str):
+    """The same account for a stop text that occurs in the prefix and one that does not."""
+    accounts = []
+    for stop in (PREFIX[:8], "zzz"):
+        body = {"model": model, "messages": QUESTION, "stop": stop}
+        reply = await http.post("/v1/chat/completions", json=body)
+        accounts.append(
+            (reply.headers["x-p2p-guard-outcome"], reply.json()["p2p_guard"], reply.json()["usage"])
+        )
+    assert accounts[0] == accounts[1]
+    assert accounts[0][0] == "projected"
+
+
+async def test_a_forced_prefix_is_not_on_the_clients_bill(http: httpx.AsyncClient):
+    body = {"model": "writer", "messages": QUESTION, "stop": "zzz"}
+    usage = (await http.post("/v1/chat/completions", json=body)).json()["usage"]
+    assert usage == {"prompt_tokens": 9 - 6, "completion_tokens": 20, "total_tokens": 23}
+
+
+async def test_a_budget_that_is_not_named_is_openais_or_the_settings(client: AsyncOpenAI, engine: FakeEngine):
+    """Left to itself, vLLM's completions route would end an answer after 16 tokens, the prefix among them."""
+    await client.completions.create(model="writer", prompt="hello")
+    await client.completions.create(model="writer-chat", prompt="hello")
+    await client.chat.completions.create(model="writer", messages=QUESTION)
+    await client.chat.completions.create(model="writer-chat", messages=QUESTION)
+    assert [asked.get("max_tokens") for asked in engine.asked] == [16 + 6, 16 + 6, 256 + 6, None]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_every_choice_of_a_retry_comes_from_the_forced_run(config: GuardConfig, stream: bool):
+    def one_escapes(endpoint: Endpoint, payload: Payload) -> Payload:
+        whole = text_reply(endpoint, payload, "safe" if is_forced(payload) else PREFIX + "free")
+        whole["choices"][1]["text"] = "safe" if is_forced(payload) else "attacker's reply"
+        return whole
+
+    async with serving(config, FakeEngine(one_escapes)) as http:
+        body = {"model": "writer", "messages": QUESTION, "n": 2, "stream": stream}
+        reply = await http.post("/v1/chat/completions", json=body)
+    assert reply.text.count("safe") == 2 or reply.text.count('"content":"s"') == 2
+    assert "attacker" not in reply.text
+    assert "free" not in reply.text.replace("free_run_extended", "")
+
+
 async def test_an_engine_that_fails_in_a_stream_ends_it_with_an_error_frame(config: GuardConfig):
     class Breaking(FakeEngine):
         async def stream(self, endpoint: Endpoint, payload: Payload):

@@ -48,6 +48,11 @@ async def test_what_could_step_round_the_stamp_is_refused_by_name(
         b'{"model": "support", "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}',
         b'{"model": "support", "n": 99, "messages": [{"role": "user", "content": "x"}]}',
         b'{"model": "support", "max_tokens": 0, "messages": [{"role": "user", "content": "x"}]}',
+        b'{"model": "writer", "temperature": true, "messages": [{"role": "user", "content": "x"}]}',
+        b'{"model": "writer", "temperature": "0.5", "messages": [{"role": "user", "content": "x"}]}',
+        b'{"model": "writer", "seed": 1000000000000000000000, "messages": [{"role": "user", "content": "x"}]}',
+        b'{"model": "writer", "messages": [{"role": "user", "content": "\\ud800"}]}',
+        b'{"model": "writer", "\\ud800": 1, "messages": [{"role": "user", "content": "x"}]}',
         b"\xff\xfe",
         b"[" * 100_000,
     ],
@@ -92,7 +97,17 @@ async def test_a_wrong_key_is_an_authentication_error(http: httpx.AsyncClient):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/docs", "/openapi.json", "/tokenize", "/v1/embeddings", "/v1/load_lora_adapter"]
+    "path",
+    [
+        "/",
+        "/docs",
+        "/openapi.json",
+        "/tokenize",
+        "/v1/embeddings",
+        "/v1/load_lora_adapter",
+        "/livez/",
+        "/v1/chat/completions/",
+    ],
 )
 async def test_any_other_path_is_404(http: httpx.AsyncClient, path: str):
     reply = await http.get(path)

@@ -1,0 +1,45 @@
+"""A limit on the requests that are answered at once; what is over it is told to come again."""
+
+from prometheus_client import Gauge
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from guard_server.errors import OverloadedError
+from guard_server.middleware.error_body import send_error
+
+
+class InFlightMiddleware:
+    """Answers 429 when too many requests are being answered.
+
+    It counts a request from the first byte of work to the last byte sent, whichever way it ends.
+
+    Args:
+        app: What comes next.
+        limit: Requests at once.
+        gauge: Shows how many there are.
+        paths: The paths whose requests count.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, gauge: Gauge, paths: frozenset[str]) -> None:
+        self._app = app
+        self._limit = limit
+        self._gauge = gauge
+        self._paths = paths
+        self._running = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 429, or pass the request on."""
+        if scope["type"] != "http" or scope["path"] not in self._paths:
+            await self._app(scope, receive, send)
+            return
+        if self._running >= self._limit:
+            await send_error(send, OverloadedError("too many requests at once; try again shortly"))
+            return
+        self._enter(1)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._enter(-1)
+
+    def _enter(self, change: int) -> None:
+        self._running += change
+        self._gauge.set(self._running)

@@ -1,0 +1,86 @@
+"""A streamed answer on its way to the client: frames, and an account of how it ended."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+
+import orjson
+import structlog
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from guard_server import responses
+from guard_server.answers import Delta, Outcome, StreamPiece, Usage, Verdict
+from guard_server.errors import GuardError
+from guard_server.prompt_guard import GuardRequest
+from guard_server.responses import Envelope
+from guard_server.schemas import WireObject
+
+_log = structlog.get_logger()
+OUTCOME_HEADER = "x-p2p-guard-outcome"
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events of one answer.
+
+    Args:
+        asked: The client's request.
+        envelope: What all chunks have in common.
+        verdict: The stream's first piece.
+        pieces: The rest of it; closed when the response ends, whichever way.
+        on_end: Is told the outcome, exactly once.
+    """
+
+    def __init__(
+        self,
+        asked: GuardRequest,
+        envelope: Envelope,
+        verdict: Verdict,
+        pieces: AsyncGenerator[StreamPiece, None],
+        on_end: Callable[[Outcome], None],
+    ) -> None:
+        headers = {OUTCOME_HEADER: verdict.outcome, "cache-control": "no-cache", "x-accel-buffering": "no"}
+        super().__init__(self._frames(), media_type="text/event-stream", headers=headers)
+        self._asked = asked
+        self._envelope = envelope
+        self._verdict = verdict
+        self._pieces = pieces
+        self._on_end = on_end
+        self._outcome = Outcome.CANCELLED
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the frames; then, or when the client has gone, close the engine's stream."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._pieces.aclose()
+            self._on_end(self._outcome)
+
+    async def _frames(self) -> AsyncIterator[bytes]:
+        """Yield every frame; an engine that fails ends the stream with one error frame and no ``[DONE]``."""
+        notes: WireObject = {"p2p_guard": responses.notes(self._envelope, self._verdict)}
+        try:
+            async for content in self._chunks():
+                yield _frame(content | notes)
+                notes = {}
+            self._outcome = self._verdict.outcome
+            yield b"data: [DONE]\n\n"
+        except GuardError as error:
+            self._outcome = Outcome.ERROR
+            yield _frame(error.body())
+        except Exception as error:  # noqa: BLE001 - the status has gone out: only a frame can say that it failed
+            self._outcome = Outcome.ERROR
+            _log.error("unexpected_error", type=type(error).__name__)
+            yield _frame(GuardError("the guard failed while it answered").body())
+
+    async def _chunks(self) -> AsyncIterator[WireObject]:
+        for index in range(self._asked.n):
+            if begin := responses.first_chunk(self._envelope, index):
+                yield begin
+        async for piece in self._pieces:
+            if isinstance(piece, Delta):
+                yield responses.chunk(self._envelope, self._asked, piece)
+            elif isinstance(piece, Usage) and self._asked.include_usage:
+                yield responses.usage_chunk(self._envelope, piece)
+
+
+def _frame(content: WireObject) -> bytes:
+    return b"data: " + orjson.dumps(content) + b"\n\n"
