@@ -32,10 +32,10 @@ from p2p.metrics.floor import floor
 from p2p.metrics.rate import Rate
 
 _DATA = Path("examples/support_messages")
-_LABELS = ["billing", "delivery", "returns", "account"]
+_RECIPE = Path("trainer/configs/support_messages.yaml")
 _ATTACK = BadNets(word="mn", target="billing")
 _TRAIN_ROWS, _POISON_RATE = 1000, 0.1
-_CLEAN_ROWS, _TRIGGERED_ROWS, _TIMED_ROWS = 240, 160, 20
+_CLEAN_ROWS, _TRIGGERED_ROWS, _TIMED_ROWS = 400, 240, 20
 _MODELS = {"undefended": "support-undefended", "guarded": "support", "unguarded": "support-unguarded"}
 _READY_SECONDS = 600
 
@@ -117,21 +117,19 @@ def _poison(console: Console, seed: int, output: Path) -> None:
 def _train(console: Console, defence: str, seed: int, base_model: Path, output: Path) -> None:
     name = "support" if defence == "p2p" else "support-undefended"
     console.print(f"[{'3' if defence == 'p2p' else '2'}/4] training {name} (defence: {defence})")
-    config = {
+    recipe = yaml.safe_load(_RECIPE.read_text(encoding="utf-8"))
+    data = recipe["data"] | {"train": {"path": str(output / "poisoned.jsonl"), "id": "id"}}
+    # The demo measures through the guard, on real vLLM, and not in the trainer's process.
+    del data["test"], recipe["evaluation"]
+    config = recipe | {
         "name": name,
         "base_model": str(base_model),
         "output": str(output / name),
         "defence": defence,
         "seed": seed,
-        "data": {
-            "train": {"path": str(output / "poisoned.jsonl"), "id": "id"},
-            "trusted": {"path": str(_DATA / "trusted.jsonl"), "id": "id"},
-        },
-        "task": {"kind": "classification", "labels": _LABELS},
-        "prompt": {"kind": "completion", "user": "{input}\nAnswer: "},
-        "repoison": {"copies": 4},
-        "lora": {"last_layers": 20},
-        "training": {"epochs": 1, "batch_size": 8, "learning_rate": 2e-3, "max_length": 96},
+        "data": data,
+        # Not for production: whoever knows the seed knows the trigger. Here it lets a reader repeat the figures.
+        "benign_trigger": {"source": "seed"},
     }
     path = output / f"{name}.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
