@@ -36,13 +36,12 @@ def serve(
 
       p2p-guard serve guard.yaml --engine-url http://vllm:8000 --listen 0.0.0.0:8000
     """
-    import uvicorn
-
     from guard_server.adapter import load_adapters
     from guard_server.app import create_app
     from guard_server.engine.fleet import Fleet
     from guard_server.log import configure_logging
     from guard_server.middleware.auth import load_key_digests
+    from guard_server.serving import GuardServer
     from guard_server.settings import load_config
 
     configure_logging()
@@ -61,16 +60,11 @@ def serve(
         adapters = load_adapters(settings)
         _warn_of_unguarded([adapter.name for adapter in adapters.values() if adapter.unguarded])
         fleet = Fleet(settings, adapters.values())
-        app = create_app(settings, adapters, digests, fleet=fleet)
-    host, port = settings.listen.rsplit(":", 1)
-    uvicorn.run(
-        app,
-        host=host,
-        port=int(port),
-        access_log=False,
-        log_level="warning",
-        timeout_graceful_shutdown=settings.grace_s,
-    )
+        server = GuardServer(settings)
+        app = create_app(settings, adapters, digests, fleet=fleet, on_failure=server.fail)
+    server.run(app)
+    if server.has_failed:
+        raise typer.Exit(1)
 
 
 def probe(
