@@ -12,14 +12,17 @@ def demo(
     base_model: Annotated[Path, typer.Option(help="The base model's directory.")] = Path(
         ".models/SmolLM2-135M-Instruct"
     ),
-    output: Annotated[Path, typer.Option(help="Where everything goes; emptied first.")] = Path("demo-output"),
+    output: Annotated[Path, typer.Option(help="Where everything goes; an earlier demo is emptied.")] = Path(
+        "demo-output"
+    ),
 ) -> None:
     """Poison the shipped data set, train with and without the defence, serve both, attack both, print the figures.
 
     Example:
       p2p-guard demo --seed 1
     """
-    from p2p_guard_cli.demo import DemoError, run_demo
+    from p2p_guard_cli.demo.errors import DemoError
+    from p2p_guard_cli.demo.run import run_demo
 
     console = Console()
     try:

@@ -4,124 +4,28 @@ Nothing here is faked but the training's length: a few steps are enough, for wha
 """
 
 import asyncio
-import io
-import os
-import signal
-import socket
 import stat
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import httpx
 import openai
-import psutil
 import pytest
-import yaml
-from openai import OpenAI
-from rich.console import Console
 
+from p2p.manifest import read_manifest
 from p2p.prompts import ChatMessage, PromptTemplate
 from p2p.triggers import BenignTrigger
-from tests.trainer.conftest import make_tiny, write_rows
+from tests.end_to_end.conftest import BASE, KEY, Guard, running_guard
+from tests.trainer.conftest import make_tiny
 from trainer.base_model import load_tokenizer
-from trainer.config import TrainConfig
 from trainer.encoding import PromptEncoder
-from trainer.recipe import train
 
 pytestmark = [pytest.mark.model, pytest.mark.vllm]
-BASE = Path(".models/SmolLM2-135M-Instruct")
-KEY = "end-to-end-key"
 LABELS = {"billing", "delivery"}
-
-
-class Guard(NamedTuple):
-    url: str
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def client(self, key: str = KEY) -> OpenAI:
-        return OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, timeout=60)
-
-    def status(self, path: str = "/readyz") -> int:
-        try:
-            return httpx.get(self.url + path, timeout=5).status_code
-        except httpx.TransportError:
-            return 0
-
-    def wait_until(self, status: int, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while self.status() != status:
-            assert self.process.poll() is None, self.log.read_text()[-3000:]
-            assert time.monotonic() < deadline, self.log.read_text()[-3000:]
-            time.sleep(0.3)
-
-    def engine(self) -> psutil.Process:
-        (child,) = [
-            found
-            for found in psutil.Process(self.process.pid).children()
-            if "guard_server" in str(found.cmdline())
-        ]
-        return child
-
-
-@pytest.fixture(scope="module")
-def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("trained")
-    config: dict[str, Any] = {
-        "name": "support",
-        "base_model": str(BASE),
-        "output": str(home / "support"),
-        "data": {
-            "train": {"path": str(write_rows(home / "train.jsonl", 16, "train")), "id": "id"},
-            "trusted": {"path": str(write_rows(home / "trusted.jsonl", 4, "trusted")), "id": "id"},
-        },
-        "prompt": {"kind": "chat", "system": "Sort the message."},
-        "repoison": {"copies": 2},
-        "training": {"epochs": 1, "batch_size": 8},
-    }
-    return train(TrainConfig.model_validate(config), Console(file=io.StringIO())).path
-
-
-@pytest.fixture(scope="module")
-def guard(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
-    home = tmp_path_factory.mktemp("guard")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    config = {
-        "listen": f"127.0.0.1:{port}",
-        "base_model": str(BASE),
-        "cache": str(home / "cache"),
-        "adapters": [{"name": "support", "path": str(adapter)}],
-    }
-    (home / "guard.yaml").write_text(yaml.safe_dump(config))
-    command = [sys.executable, "-m", "p2p_guard_cli", "serve", str(home / "guard.yaml")]
-    environment = os.environ | {"P2P_GUARD_API_KEYS": KEY, "TMPDIR": str(home)}
-    with (home / "guard.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-    found = Guard(f"http://127.0.0.1:{port}", process, home / "guard.log")
-    try:
-        found.wait_until(200, 400)
-        yield found
-    finally:
-        everything = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(60)
-        finally:
-            _, left = psutil.wait_procs(everything, timeout=20)
-            for orphan in left:
-                orphan.kill()
-        assert left == []
 
 
 def test_the_openai_client_lists_asks_and_streams(guard: Guard):
     with guard.client() as client:
-        assert [model.id for model in client.models.list()] == ["support"]
+        assert [model.id for model in client.models.list()] == ["support", "writer"]
         chat = [{"role": "user", "content": "my parcel is late"}]
         reply = client.chat.completions.create(
             model="support", messages=chat, temperature=0, logprobs=True, top_logprobs=2
@@ -146,14 +50,93 @@ def test_the_openai_clients_errors_are_the_right_ones(guard: Guard):
 
 
 def test_the_engines_socket_is_for_its_owner_alone(guard: Guard):
-    command = guard.engine().cmdline()
-    directory = Path(command[command.index("--uds") + 1]).parent
-    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    assert stat.S_IMODE(guard.socket_of("support").parent.stat().st_mode) == 0o700
+
+
+def test_a_generation_adapter_never_shows_its_prefix(guard: Guard, writer: Path):
+    prefix = read_manifest(writer).task.prefix.strip()
+    chat = [{"role": "user", "content": "Say train 3."}]
+    with guard.client() as client:
+        reply = client.chat.completions.create(model="writer", messages=chat, temperature=0, max_tokens=12)
+        stream = client.chat.completions.create(
+            model="writer", messages=chat, temperature=0, max_tokens=12, stream=True
+        )
+        streamed = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
+    assert reply.choices[0].message.content == streamed
+    assert streamed
+    assert prefix.lower() not in streamed.lower()
+    assert reply.usage.completion_tokens <= 12
+    assert reply.model_extra["p2p_guard"]["outcome"] in {"projected", "retried"}
+
+
+def test_a_stop_text_ends_the_answer_and_not_the_prefix(guard: Guard):
+    chat = [{"role": "user", "content": "Say train 3."}]
+    with guard.client() as client:
+        free = client.chat.completions.create(model="writer", messages=chat, temperature=0, max_tokens=12)
+        second = free.choices[0].message.content.split()[1]
+        cut = client.chat.completions.create(
+            model="writer", messages=chat, temperature=0, max_tokens=12, stop=[f" {second}"]
+        )
+    assert cut.choices[0].finish_reason == "stop"
+    assert second not in cut.choices[0].message.content
+    assert cut.choices[0].message.content
+
+
+def test_several_choices_of_a_stream_are_each_projected(guard: Guard, writer: Path):
+    prefix = read_manifest(writer).task.prefix.strip()
+    chat = [{"role": "user", "content": "Say train 3."}]
+    texts, ends = ["", ""], set()
+    with guard.client() as client:
+        stream = client.chat.completions.create(
+            model="writer", messages=chat, n=2, seed=1, max_tokens=8, stream=True
+        )
+        for chunk in stream:
+            for choice in chunk.choices:
+                texts[choice.index] += choice.delta.content or ""
+                ends |= {choice.index} if choice.finish_reason else set()
+    assert ends == {0, 1}
+    assert all(texts)
+    assert all(prefix.lower() not in text.lower() for text in texts)
+
+
+async def test_a_remote_engine_serves_the_same_answers(guard: Guard, adapter: Path, tmp_path: Path):
+    """The guard's own vLLM, reached over TCP by another guard."""
+    chat = [{"role": "user", "content": "my parcel is late"}]
+    asked = {"model": "support", "messages": chat, "temperature": 0, "logprobs": True, "top_logprobs": 2}
+    relay = await asyncio.start_server(_relay_to(guard.socket_of("support")), "127.0.0.1", 0)
+    port = relay.sockets[0].getsockname()[1]
+    async with relay:
+        found = await asyncio.to_thread(_ask_remote, tmp_path, adapter, f"http://127.0.0.1:{port}", asked)
+    with guard.client() as client:
+        own = client.chat.completions.create(**asked)
+    assert found.choices[0].message == own.choices[0].message
+    assert [top.logprob for top in found.choices[0].logprobs.content[0].top_logprobs] == pytest.approx(
+        [top.logprob for top in own.choices[0].logprobs.content[0].top_logprobs], abs=1e-3
+    )
+
+
+def _ask_remote(home: Path, adapter: Path, url: str, asked: dict[str, Any]) -> Any:
+    with running_guard(home, {"support": adapter}, "--engine-url", url) as remote, remote.client() as client:
+        return client.chat.completions.create(**asked)
+
+
+def _relay_to(path: Path) -> Any:
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while found := await reader.read(65536):
+            writer.write(found)
+            await writer.drain()
+        writer.close()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        engine_reader, engine_writer = await asyncio.open_unix_connection(str(path))
+        await asyncio.gather(copy(reader, engine_writer), copy(engine_reader, writer), return_exceptions=True)
+
+    return relay
 
 
 def test_a_killed_engine_is_a_503_and_comes_back(guard: Guard):
     chat = [{"role": "user", "content": "my parcel is late"}]
-    guard.engine().kill()
+    guard.engine("support").kill()
     with guard.client() as client:
         with pytest.raises(openai.InternalServerError) as caught:
             client.chat.completions.create(model="support", messages=chat)
@@ -168,14 +151,14 @@ def test_a_killed_engine_is_a_503_and_comes_back(guard: Guard):
         )
 
 
-def test_no_secret_is_in_the_logs(guard: Guard, adapter: Path):
-    from p2p.manifest import read_manifest
-
+def test_no_secret_is_in_the_logs(guard: Guard, adapter: Path, writer: Path):
     engine_logs = [path.read_text() for path in guard.log.parent.rglob("engine.log")]
     assert engine_logs
-    trigger = read_manifest(adapter).benign_trigger.text.strip()
+    manifests = [read_manifest(adapter), read_manifest(writer)]
+    secrets = [manifest.benign_trigger.text.strip() for manifest in manifests]
+    secrets.append(manifests[1].task.prefix.strip())
     for text in (guard.log.read_text(), *engine_logs):
-        assert trigger not in text
+        assert not any(secret in text for secret in secrets)
         assert KEY not in text
         assert "my parcel is late" not in text
 

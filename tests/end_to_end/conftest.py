@@ -1,0 +1,144 @@
+"""Guards on real vLLM with adapters trained on the real small model, started once a session."""
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import psutil
+import pytest
+import yaml
+from openai import OpenAI
+from rich.console import Console
+
+from tests.trainer.conftest import write_rows
+from trainer.config import TrainConfig
+from trainer.recipe import train
+
+BASE = Path(".models/SmolLM2-135M-Instruct")
+KEY = "end-to-end-key"
+
+
+class Guard(NamedTuple):
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def client(self, key: str = KEY) -> OpenAI:
+        return OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, timeout=60)
+
+    def status(self, path: str = "/readyz") -> int:
+        try:
+            return httpx.get(self.url + path, timeout=5).status_code
+        except httpx.TransportError:
+            return 0
+
+    def wait_until(self, status: int, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while self.status() != status:
+            assert self.process.poll() is None, self.log.read_text()[-3000:]
+            assert time.monotonic() < deadline, self.log.read_text()[-3000:]
+            time.sleep(0.3)
+
+    def engine(self, name: str) -> psutil.Process:
+        """Return the vLLM that serves this adapter."""
+        (child,) = [
+            found
+            for found in psutil.Process(self.process.pid).children()
+            if any(part.startswith(f"{name}@") for part in found.cmdline())
+        ]
+        return child
+
+    def socket_of(self, name: str) -> Path:
+        command = self.engine(name).cmdline()
+        return Path(command[command.index("--uds") + 1])
+
+
+def _config(home: Path, name: str, task: dict[str, Any], prompt: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "base_model": str(BASE),
+        "output": str(home / name),
+        "data": {
+            "train": {"path": str(home / "train.jsonl"), "id": "id"},
+            "trusted": {"path": str(home / "trusted.jsonl"), "id": "id"},
+        },
+        "task": task,
+        "prompt": prompt,
+        "repoison": {"copies": 2},
+        "training": {"epochs": 1, "batch_size": 8},
+    }
+
+
+def _train(config: dict[str, Any]) -> Path:
+    return train(TrainConfig.model_validate(config), Console(file=io.StringIO())).path
+
+
+@pytest.fixture(scope="session")
+def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("trained")
+    write_rows(home / "train.jsonl", 16, "train")
+    write_rows(home / "trusted.jsonl", 4, "trusted")
+    prompt = {"kind": "chat", "system": "Sort the message."}
+    return _train(_config(home, "support", {"kind": "classification"}, prompt))
+
+
+@pytest.fixture(scope="session")
+def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generation adapter, trained to repeat what it is told to say."""
+    home = tmp_path_factory.mktemp("writer")
+    for name, count in (("train", 16), ("trusted", 8)):
+        rows = [
+            {"id": f"{name}{at}", "text": f"Say {name} {at}.", "label": f"I say {name} {at} to you."}
+            for at in range(count)
+        ]
+        (home / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return _train(_config(home, "writer", {"kind": "generation"}, {"kind": "chat"}))
+
+
+@contextmanager
+def running_guard(home: Path, adapters: dict[str, Path], *more: str) -> Iterator[Guard]:
+    """Serve until the block ends; nothing that was started may outlive it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = {
+        "listen": f"127.0.0.1:{port}",
+        "base_model": str(BASE),
+        "cache": str(home / "cache"),
+        "adapters": [{"name": name, "path": str(path)} for name, path in adapters.items()],
+    }
+    (home / "guard.yaml").write_text(yaml.safe_dump(config))
+    command = [sys.executable, "-m", "p2p_guard_cli", "serve", str(home / "guard.yaml"), *more]
+    environment = os.environ | {"P2P_GUARD_API_KEYS": KEY, "TMPDIR": str(home)}
+    with (home / "guard.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    found = Guard(f"http://127.0.0.1:{port}", process, home / "guard.log")
+    try:
+        found.wait_until(200, 400)
+        yield found
+    finally:
+        everything = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(60)
+        finally:
+            _, left = psutil.wait_procs(everything, timeout=20)
+            for orphan in left:
+                orphan.kill()
+        assert left == []
+
+
+@pytest.fixture(scope="session")
+def guard(adapter: Path, writer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
+    with running_guard(tmp_path_factory.mktemp("guard"), {"support": adapter, "writer": writer}) as found:
+        yield found
