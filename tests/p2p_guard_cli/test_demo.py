@@ -39,9 +39,9 @@ def test_the_figures_of_a_column_are_counted_as_the_method_says():
 def test_the_table_has_every_column_and_the_latencies():
     rows = [Example("a", "x", "delivery")]
     figures = measure(rows, replies("delivery"), rows, replies("billing"))
-    console = Console(file=io.StringIO(), width=200)
+    console = Console(file=io.StringIO(), width=200, record=True)
     console.print(figures_table({"undefended": figures, "guarded": figures}, {"guarded": 0.25}))
-    shown = console.file.getvalue()
+    shown = console.export_text()
     assert "guarded" in shown
     assert "250 ms" in shown
     assert "1.000 (1/1" in shown
@@ -74,7 +74,7 @@ def test_an_interrupted_demo_leaves_no_process(blow: signal.Signals, tmp_path: P
     assert left == []
 
 
-def wait_for_children(pid: int, verb: str) -> list[psutil.Process]:
+def wait_for_children(pid: int, verb: str):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         found = psutil.Process(pid).children(recursive=True)
