@@ -1,10 +1,13 @@
 """The base model on disk: a directory, a hub id or a GGUF file in, a directory that transformers and vLLM load out."""
 
 import os
+import shutil
+import struct
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from p2p.manifest import sha256_file
 from trainer.errors import BaseModelError
 
 if TYPE_CHECKING:
@@ -27,14 +30,21 @@ class BaseModel(NamedTuple):
 
 
 def find_base_model(name: str, revision: str | None = None, cache: Path = Path(".models")) -> BaseModel:
-    """Return the base model as a directory; a hub model is downloaded, a GGUF file converted once into ``cache``.
+    """Return the base model as a directory; a hub model is downloaded, a GGUF file converted once.
+
+    Args:
+        name: A directory, a ``.gguf`` file, or a model id of the hub (``owner/name``).
+        revision: The hub revision; recorded as it is for a directory.
+        cache: Where converted GGUF files go, each under its name and the beginning of its digest.
 
     Raises:
-        BaseModelError: There is no such model; the message has the nearest directory.
+        BaseModelError: There is no such model (the message has the nearest directory), or its GGUF file is damaged.
     """
     path = Path(name)
     if path.suffix == ".gguf" and path.is_file():
-        return BaseModel(_convert_gguf(path, cache / f"{path.stem}-safetensors"), path.name, None)
+        # By content: another file of the same name is another model.
+        target = cache / f"{path.stem}-{sha256_file(path)[:12]}"
+        return BaseModel(_convert_gguf(path, target), path.name, None)
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise BaseModelError(f"{path} holds no model: there is no config.json in it")
@@ -48,32 +58,51 @@ def find_base_model(name: str, revision: str | None = None, cache: Path = Path("
 
 
 def load_tokenizer(path: Path) -> "PreTrainedTokenizerBase":
-    """Load a model's tokenizer."""
+    """Load a model's tokenizer.
+
+    Args:
+        path: The model's directory.
+
+    Raises:
+        BaseModelError: There is none, or a file is damaged.
+    """
     from transformers import AutoTokenizer
 
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path)
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        raise BaseModelError(f"can't load a tokenizer from {path}: {error}") from error
     return tokenizer
 
 
 def load_model(path: Path, dtype: "torch.dtype") -> "PreTrainedModel":
     """Load a model's weights.
 
+    Args:
+        path: The model's directory.
+        dtype: The type that the weights are turned into.
+
     Raises:
         BaseModelError: transformers knows no causal language model of this kind, or a file is damaged.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise BaseModelError(f"can't load a causal language model from {path}: {error}") from error
     return model
 
 
 def choose_dtype(wanted: Literal["auto", "float32", "bfloat16"]) -> "torch.dtype":
-    """Return the type to compute in: bfloat16 where the processor has it, for emulating it is slower than float32."""
+    """Return the type to compute in.
+
+    Args:
+        wanted: ``auto`` takes bfloat16 where the processor has it; emulating it is slower than float32.
+    """
     import torch
 
     if wanted != "auto":
@@ -109,12 +138,25 @@ def _download(name: str, revision: str | None) -> BaseModel:
 
 
 def _convert_gguf(source: Path, target: Path) -> Path:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-
     if target.is_dir():
         return target
     partial = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        _write_converted(source, partial)
+        partial.rename(target)
+    except (OSError, ValueError, KeyError, struct.error) as error:
+        raise BaseModelError(
+            f"can't read {source}: {error}. Download it again, or give a directory."
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def _write_converted(source: Path, target: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
     tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
     # Without `dequantize` the weights stay packed and can't be trained.
     model = AutoModelForCausalLM.from_pretrained(
@@ -123,7 +165,5 @@ def _convert_gguf(source: Path, target: Path) -> Path:
         quantization_config=GgufConfig(dequantize=True),
         dtype=torch.float32,
     )
-    tokenizer.save_pretrained(partial)
-    model.save_pretrained(partial)
-    partial.rename(target)
-    return target
+    tokenizer.save_pretrained(target)
+    model.save_pretrained(target)

@@ -19,11 +19,24 @@ _FILE_KINDS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 
 class Splits(NamedTuple):
-    """The rows of a run."""
+    """The rows of a run.
+
+    Attributes:
+        train: The data set D, possibly poisoned.
+        trusted: Rows that are known to be clean, ``max_trusted`` at most; empty without such a split.
+        test: Held-out rows without those that are trained on; empty without such a split.
+    """
 
     train: list[Example]
     trusted: list[Example]
     test: list[Example]
+
+
+class _Read(NamedTuple):
+    """A row, and where it stands in its file: the number that every error names."""
+
+    number: int
+    row: Example
 
 
 def load_splits(settings: DataSettings, labels: Sequence[str] | None, *, classify: bool) -> Splits:
@@ -37,17 +50,17 @@ def load_splits(settings: DataSettings, labels: Sequence[str] | None, *, classif
     Raises:
         DataError: A row can't be used, a class has too few rows, or a trusted row is a test row too.
     """
-    train = read_examples(settings.train)
-    trusted = read_examples(settings.trusted) if settings.trusted else []
-    test = read_examples(settings.test) if settings.test else []
+    sources = (settings.train, settings.trusted, settings.test)
+    numbered = [_read(source) if source else [] for source in sources]
+    train, trusted, test = ([row for _, row in rows] for rows in numbered)
     if classify:
         known = LabelSpace(labels or sorted({row.answer for row in train}))
-        for source, rows in ((settings.train, train), (settings.trusted, trusted), (settings.test, test)):
+        for source, rows in zip(sources, numbered, strict=True):
             if source:
                 _require_known_labels(source, rows, known)
         _require_enough(settings, train, known)
     if settings.test:
-        _require_apart(settings.test, trusted, test)
+        _require_apart(settings.test, trusted, numbered[2])
         test = _without_texts_of(train, test)
     return Splits(train, _first_of_each(trusted, settings.max_trusted, classify=classify), test)
 
@@ -55,25 +68,40 @@ def load_splits(settings: DataSettings, labels: Sequence[str] | None, *, classif
 def read_examples(source: DataSource) -> list[Example]:
     """Read one split.
 
+    Args:
+        source: The file or hub id, its fields and its limit.
+
+    Returns:
+        At least one row, in the order of the file. Labels have the names that ``source.names`` gives them.
+
     Raises:
         DataError: The file can't be read, or a row lacks a field, is empty, or repeats an id.
     """
-    rows = _records(source)
-    examples = [_example(source, number, record) for number, record in islice(rows, source.limit)]
-    if not examples:
-        raise DataError("has no rows", Location(source.path))
-    _require_unique_ids(source, examples)
-    return examples
+    return [row for _, row in _read(source)]
 
 
 def describe(source: DataSource, rows: Sequence[Example]) -> dict[str, Any]:
-    """Return what the manifest says of a split: its file's name and digest, and counts."""
+    """Return what the manifest says of a split: its file's name and digest (None for a hub id), and the row count.
+
+    Args:
+        source: Where the split came from.
+        rows: What is used of it.
+    """
     path = Path(source.path)
     return {
         "name": path.name,
         "sha256": sha256_file(path) if path.is_file() else None,
         "rows": len(rows),
     }
+
+
+def _read(source: DataSource) -> list[_Read]:
+    records = islice(_records(source), source.limit)
+    rows = [_Read(number, _example(source, number, record)) for number, record in records]
+    if not rows:
+        raise DataError("has no rows", Location(source.path))
+    _require_unique_ids(source, [row for _, row in rows])
+    return rows
 
 
 def _records(source: DataSource) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -117,22 +145,37 @@ def _json_records(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, Mappi
 
 def _csv_records(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
     is_tsv = path.suffix == ".tsv"
-    rows = csv.reader(
-        lines, delimiter="\t" if is_tsv else ",", quoting=csv.QUOTE_NONE if is_tsv else csv.QUOTE_MINIMAL
+    # Strict: a quotation mark that is never closed would swallow the rest of the file as one field.
+    reader = (
+        csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+        if is_tsv
+        else csv.reader(lines, strict=True)
     )
-    header = next(rows, [])
-    for number, row in enumerate(rows, start=2):
+    rows = _csv_rows(path, reader)
+    _, header = next(rows, (1, []))
+    for number, row in rows:
+        if not row:
+            continue
         if len(row) > len(header):
             raise DataError(f"has {len(row)} fields, the header {len(header)}", Location(path, number))
         yield number, dict(zip_longest(header, row))
 
 
+def _csv_rows(path: Path, reader: Iterable[list[str]]) -> Iterator[tuple[int, list[str]]]:
+    number = 0
+    try:
+        for number, row in enumerate(reader, start=1):
+            yield number, row
+    except csv.Error as error:
+        raise DataError(f"is not CSV: {error}", Location(path, number + 1)) from None
+
+
 def _parquet_records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    from pyarrow import ArrowInvalid, parquet
+    from pyarrow import ArrowException, parquet
 
     try:
         table = parquet.read_table(path)
-    except ArrowInvalid as error:
+    except (ArrowException, OSError) as error:
         raise DataError(f"is not a Parquet file: {error}", Location(path)) from error
     yield from enumerate(table.to_pylist(), start=1)
 
@@ -173,7 +216,18 @@ def _field(source: DataSource, number: int, record: Mapping[str, Any], name: str
     text = str(value).strip() if name != source.text else str(value)
     if not text.strip():
         raise DataError("is empty", where)
+    if not _is_unicode(text):
+        raise DataError("is not Unicode text: half of a surrogate pair is in it", where)
     return text
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether the text can be written: JSON may hold half a surrogate pair, which no tokenizer takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _require_unique_ids(source: DataSource, rows: Sequence[Example]) -> None:
@@ -183,8 +237,8 @@ def _require_unique_ids(source: DataSource, rows: Sequence[Example]) -> None:
         )
 
 
-def _require_known_labels(source: DataSource, rows: Sequence[Example], space: LabelSpace) -> None:
-    for number, row in enumerate(rows, start=1):
+def _require_known_labels(source: DataSource, rows: Sequence[_Read], space: LabelSpace) -> None:
+    for number, row in rows:
         if row.answer not in space.names:
             near = get_close_matches(row.answer, space.names, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -205,9 +259,9 @@ def _require_enough(settings: DataSettings, train: Sequence[Example], space: Lab
         )
 
 
-def _require_apart(source: DataSource, trusted: Sequence[Example], test: Sequence[Example]) -> None:
+def _require_apart(source: DataSource, trusted: Sequence[Example], test: Sequence[_Read]) -> None:
     texts = {_comparable(row.text): row for row in trusted}
-    for number, row in enumerate(test, start=1):
+    for number, row in test:
         if twin := texts.get(_comparable(row.text)):
             where = Location(source.path, number, source.text)
             raise DataError(

@@ -1,12 +1,17 @@
-"""Tiny random models with the small real model's tokenizer: everything but the size is real."""
+"""Tiny random models. With the small real model's tokenizer, everything but the size is real; with one token a byte, nothing
+has to be fetched and a test can count tokens by hand.
+"""
 
+import io
 import json
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+QUIET = Console(file=io.StringIO())
 TOKENIZER = Path(".models/SmolLM2-135M-Instruct")
 _WORDS = {
     "billing": ["invoice", "charge", "refund", "price"],
@@ -15,11 +20,30 @@ _WORDS = {
 _SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 
 
-def make_tiny(directory: Path, family: str = "llama") -> Path:
+def make_byte_tokenizer(directory: Path) -> Path:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    names = ["<pad>", "<s>", "</s>", *sorted(pre_tokenizers.ByteLevel.alphabet()), "qx"]
+    # The one merge is for GGUF files, which hold at least one.
+    bare = Tokenizer(models.BPE({name: at for at, name in enumerate(names)}, [("q", "x")]))
+    bare.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bare.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bare, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
+    )
+    tokenizer.chat_template = (
+        "{% for turn in messages %}<{{ turn['role'] }}>{{ turn['content'] }}\n{% endfor %}<assistant>"
+    )
+    tokenizer.save_pretrained(directory)
+    return directory
+
+
+def make_tiny(directory: Path, family: str = "llama", tokenizer_of: Path = TOKENIZER) -> Path:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(TOKENIZER)
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_of)
     more: dict[str, Any] = {"head_dim": 16} if family.startswith(("gemma", "qwen3", "mistral")) else {}
     config = AutoConfig.for_model(
         family,
@@ -54,7 +78,15 @@ def write_rows(path: Path, count: int, name: str) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny(tmp_path_factory.mktemp("models") / "tiny")
+    folder = tmp_path_factory.mktemp("models")
+    return make_tiny(folder / "tiny", tokenizer_of=make_byte_tokenizer(folder / "bytes"))
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tiny_model: Path) -> Any:
+    from trainer.base_model import load_tokenizer
+
+    return load_tokenizer(tiny_model)
 
 
 @pytest.fixture
@@ -72,6 +104,6 @@ def settings(tmp_path: Path, tiny_model: Path) -> dict[str, Any]:
         },
         "prompt": {"kind": "completion", "user": "{input}\nAnswer: "},
         "lora": {"rank": 4, "dropout": 0.1},
-        "training": {"epochs": 1, "batch_size": 8, "max_length": 64},
+        "training": {"epochs": 1, "batch_size": 8, "max_length": 160},
         "evaluation": {"attacks": [{"name": "badnets", "word": "mn", "target": "billing"}]},
     }

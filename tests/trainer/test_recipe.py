@@ -1,4 +1,3 @@
-import io
 import os
 import signal
 import subprocess
@@ -9,17 +8,21 @@ from typing import Any
 
 import pytest
 import yaml
-from rich.console import Console
 
 from p2p.manifest import sha256_file, verify_adapter
-from tests.trainer.conftest import make_tiny
+from tests.trainer.conftest import QUIET, make_tiny
 from trainer.config import TrainConfig
 from trainer.errors import CheckpointError
 from trainer.loading import load_answerer
 from trainer.recipe import train
 
 pytestmark = pytest.mark.model
-QUIET = Console(file=io.StringIO())
+
+
+@pytest.fixture(scope="module")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With the tokenizer of the small real model."""
+    return make_tiny(tmp_path_factory.mktemp("models") / "tiny")
 
 
 def run(settings: dict[str, Any], **changes: Any) -> Path:
