@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=Path(".models/SmolLM2-135M-Instruct"))
     parser.add_argument("--data", type=Path, default=Path("examples/support_messages/train.jsonl"))
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=4, help="steps a round")
+    parser.add_argument("--steps", type=int, default=2, help="steps a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path)
     asked = parser.parse_args()
