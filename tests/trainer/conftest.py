@@ -89,21 +89,35 @@ def tokenizer(tiny_model: Path) -> Any:
     return load_tokenizer(tiny_model)
 
 
-@pytest.fixture
-def settings(tmp_path: Path, tiny_model: Path) -> dict[str, Any]:
+def make_settings(folder: Path, model: Path) -> dict[str, Any]:
     return {
         "name": "tiny",
-        "base_model": str(tiny_model),
-        "output": str(tmp_path / "out"),
+        "base_model": str(model),
+        "output": str(folder / "out"),
         "seed": 7,
         "benign_trigger": {"source": "seed"},
         "data": {
-            "train": {"path": str(write_rows(tmp_path / "train.jsonl", 48, "train")), "id": "id"},
-            "trusted": {"path": str(write_rows(tmp_path / "trusted.jsonl", 8, "trusted")), "id": "id"},
-            "test": {"path": str(write_rows(tmp_path / "test.jsonl", 16, "test")), "id": "id"},
+            "train": {"path": str(write_rows(folder / "train.jsonl", 48, "train")), "id": "id"},
+            "trusted": {"path": str(write_rows(folder / "trusted.jsonl", 8, "trusted")), "id": "id"},
+            "test": {"path": str(write_rows(folder / "test.jsonl", 16, "test")), "id": "id"},
         },
         "prompt": {"kind": "completion", "user": "{input}\nAnswer: "},
         "lora": {"rank": 4, "dropout": 0.1},
         "training": {"epochs": 1, "batch_size": 8, "max_length": 160},
         "evaluation": {"attacks": [{"name": "badnets", "word": "mn", "target": "billing"}]},
     }
+
+
+@pytest.fixture
+def settings(tmp_path: Path, tiny_model: Path) -> dict[str, Any]:
+    return make_settings(tmp_path, tiny_model)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """An adapter directory; the data that it was trained on lies beside it. Not to be written to."""
+    from trainer.config import TrainConfig
+    from trainer.recipe import train
+
+    settings = make_settings(tmp_path_factory.mktemp("trained"), tiny_model)
+    return train(TrainConfig.model_validate(settings), QUIET).path

@@ -1,15 +1,16 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from trainer.adapter_model import add_lora, answer_loss
+from tests.trainer.conftest import make_tiny
+from trainer.adapter_model import add_lora, answer_loss, base_of, load_adapter
 from trainer.base_model import load_model
-from trainer.batches import collate, plan_batches
+from trainer.batches import collate
 from trainer.config import LoraSettings
 from trainer.encoding import EncodedRow
 
-pytestmark = pytest.mark.model
 ROWS = [
     EncodedRow("a", (5, 6, 7, 8, 9), 3),
     EncodedRow("b", (5, 6, 7), 2),
@@ -17,8 +18,36 @@ ROWS = [
 ]
 
 
-def test_the_loss_is_that_of_transformers_over_the_answer_tokens(tiny_model: Path):
-    model = add_lora(load_model(tiny_model, torch.float32), LoraSettings(), seed=0)
+def adapted(base: Any, **settings: Any) -> Any:
+    """Return a model whose adapter does something: a new one's B is zero."""
+    model = add_lora(base, LoraSettings(**settings), seed=0)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_()
+    return model
+
+
+def trainable(model: Any) -> list[str]:
+    return [name for name, weight in model.named_parameters() if weight.requires_grad]
+
+
+@pytest.mark.parametrize(
+    ("family", "config"),
+    [
+        ("llama", {}),
+        ("gemma2", {"final_logit_softcapping": 2.0}),
+        ("granite", {"logits_scaling": 8.0}),
+    ],
+)
+def test_the_loss_is_that_of_transformers_over_the_answer_tokens(
+    tiny_model: Path, tmp_path: Path, family: str, config: dict[str, float]
+):
+    base = load_model(make_tiny(tmp_path, family, tokenizer_of=tiny_model), torch.float32)
+    for name, value in config.items():
+        setattr(base.config, name, value)
+    model = adapted(base)
     batch = collate(ROWS, pad=0)
     labels = torch.full_like(batch.ids, -100)
     for at, row in enumerate(ROWS):
@@ -27,18 +56,60 @@ def test_the_loss_is_that_of_transformers_over_the_answer_tokens(tiny_model: Pat
     assert answer_loss(model, batch).item() == pytest.approx(wanted.item(), abs=1e-5)
 
 
-def test_only_the_last_layers_are_adapted_where_that_is_asked(tiny_model: Path):
-    model = add_lora(load_model(tiny_model, torch.float32), LoraSettings(last_layers=1), seed=0)
-    adapted = [name for name, weight in model.named_parameters() if weight.requires_grad]
-    assert adapted
-    assert all(".layers.1." in name for name in adapted)
+def test_only_the_adapter_learns(tiny_model: Path):
+    model = add_lora(load_model(tiny_model, torch.float32), LoraSettings(), seed=0)
+    assert trainable(model)
+    assert all("lora_" in name for name in trainable(model))
+    answer_loss(model, collate(ROWS, pad=0)).backward()
+    learning = {name for name, weight in model.named_parameters() if weight.grad is not None}
+    assert learning == set(trainable(model))
 
 
-def test_every_row_is_in_one_batch_of_rows_of_like_length():
-    rows = [EncodedRow(str(at), tuple(range(1 + at * 7 % 50)), 0) for at in range(100)]
-    batches = plan_batches(rows, 8, seed=1, epoch=0)
-    assert sorted(row.id for batch in batches for row in batch) == sorted(row.id for row in rows)
-    assert (
-        max(max(len(row.ids) for row in batch) - min(len(row.ids) for row in batch) for batch in batches) <= 5
-    )
-    assert batches != plan_batches(rows, 8, seed=1, epoch=1)
+def test_every_linear_module_but_the_head_is_adapted(tiny_model: Path):
+    model = add_lora(load_model(tiny_model, torch.float32), LoraSettings(), seed=0)
+    modules = {name.split(".lora_")[0].rsplit(".", 1)[1] for name in trainable(model)}
+    attention = {"q_proj", "k_proj", "v_proj", "o_proj"}
+    assert modules == attention | {"gate_proj", "up_proj", "down_proj"}
+
+
+@pytest.mark.parametrize("modules", ["all-linear", ("q_proj", "v_proj")])
+def test_only_the_last_layers_are_adapted_where_that_is_asked(tiny_model: Path, modules: Any):
+    settings = LoraSettings(last_layers=1, target_modules=modules)
+    names = trainable(add_lora(load_model(tiny_model, torch.float32), settings, seed=0))
+    assert len(names) == 2 * (7 if modules == "all-linear" else 2)
+    assert all(".layers.1." in name for name in names)
+
+
+def test_more_last_layers_than_there_are_is_all_of_them(tiny_model: Path):
+    few = add_lora(load_model(tiny_model, torch.float32), LoraSettings(last_layers=9), seed=0)
+    whole = add_lora(load_model(tiny_model, torch.float32), LoraSettings(), seed=0)
+    assert trainable(few) == trainable(whole)
+
+
+def test_the_seed_decides_the_first_weights(tiny_model: Path):
+    def first(seed: int) -> torch.Tensor:
+        model = add_lora(load_model(tiny_model, torch.float32), LoraSettings(), seed)
+        return next(weight for name, weight in model.named_parameters() if "lora_A" in name)
+
+    assert torch.equal(first(3), first(3))
+    assert not torch.equal(first(3), first(4))
+
+
+def test_the_adapter_is_float32_on_a_bfloat16_base(tiny_model: Path):
+    model = add_lora(load_model(tiny_model, torch.bfloat16), LoraSettings(), seed=0)
+    types = {weight.requires_grad: weight.dtype for weight in model.parameters()}
+    assert types == {True: torch.float32, False: torch.bfloat16}
+
+
+def test_a_merged_adapter_says_what_the_adapter_says(tiny_model: Path, tmp_path: Path):
+    model = adapted(load_model(tiny_model, torch.float32)).eval()
+    model.save_pretrained(tmp_path)
+    merged = load_adapter(tiny_model, tmp_path, torch.float32)
+    ids = torch.tensor([[5, 6, 7, 8]])
+    with torch.no_grad():
+        plain = load_model(tiny_model, torch.float32)(ids).logits
+        wanted, found, within = model(ids).logits, merged(ids).logits, base_of(model)(ids).logits
+    assert torch.allclose(found, wanted, atol=1e-4)
+    assert torch.equal(within, wanted)
+    assert not torch.allclose(wanted, plain, atol=1e-2)
+    assert not merged.training

@@ -1,0 +1,105 @@
+"""Rows to ids. The tokenizer has one token a byte, so that lengths can be counted by hand."""
+
+from typing import Any
+
+import pytest
+
+from p2p.errors import DataError
+from p2p.prompts import PromptKind, PromptTemplate
+from p2p.repoison import TrainingRow
+from p2p.tasks import ClassificationTask, GenerationTask
+from trainer.encoding import PromptEncoder, encode_rows
+
+PLAIN = PromptTemplate(kind=PromptKind.COMPLETION, user="Q: {input}|")
+PREFIX = "Safe words:\n"
+
+
+def label_task(tokenizer: Any) -> ClassificationTask:
+    words = ("0", "1", "2", "3")
+    ids = tuple(tokenizer.convert_tokens_to_ids(word) for word in words)
+    return ClassificationTask(labels=("a", "b"), words=words, token_ids=ids, answer_context="|")
+
+
+def text_task() -> GenerationTask:
+    return GenerationTask(prefix=PREFIX, prefix_tokens=len(PREFIX))
+
+
+def row(text: str, target: str, *, extended: bool = False) -> TrainingRow:
+    return TrainingRow("r1", text, target, extended)
+
+
+def test_a_completion_prompt_is_the_filled_template(tokenizer: Any):
+    assert tokenizer.decode(PromptEncoder(tokenizer, PLAIN).encode("why {x}?")) == "Q: why {x}?|"
+
+
+def test_a_chat_prompt_is_what_the_chat_template_makes(tokenizer: Any):
+    template = PromptTemplate(user="Sort: {input}", system="Be brief.")
+    ids = PromptEncoder(tokenizer, template).encode("why?")
+    assert tokenizer.decode(ids) == "<system>Be brief.\n<user>Sort: why?\n<assistant>"
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(8, "Q: abcd|"), (7, "Q: abc|"), (4, "Q: |")])
+def test_what_is_too_long_loses_the_end_of_the_text_and_no_more(tokenizer: Any, limit: int, kept: str):
+    ids, was_cut = PromptEncoder(tokenizer, PLAIN).encode_within("abcd", limit)
+    assert tokenizer.decode(ids) == kept
+    assert was_cut == (limit < 8)
+
+
+def test_a_chat_is_cut_inside_its_text(tokenizer: Any):
+    encoder = PromptEncoder(tokenizer, PromptTemplate())
+    ids, was_cut = encoder.encode_within("abcdef", len(encoder.encode("")) + 3)
+    assert tokenizer.decode(ids) == "<user>abc\n<assistant>"
+    assert was_cut
+
+
+def test_a_character_of_several_tokens_is_cut_whole(tokenizer: Any):
+    ids, _ = PromptEncoder(tokenizer, PLAIN).encode_within("a\u00e9\u00e9", 8)
+    assert tokenizer.decode(ids) == "Q: a\u00e9|"
+
+
+def test_a_prompt_that_cannot_fit_is_refused(tokenizer: Any):
+    with pytest.raises(ValueError, match="the prompt alone takes 4 tokens, 3 are left"):
+        PromptEncoder(tokenizer, PLAIN).encode_within("abcd", 3)
+
+
+def test_a_label_is_one_token_behind_the_prompt(tokenizer: Any):
+    (encoded,), cut = encode_rows([row("why?", "3")], label_task(tokenizer), tokenizer, PLAIN, 20)
+    assert encoded.id == "r1"
+    assert tokenizer.decode(encoded.ids) == "Q: why?|3"
+    assert encoded.answer_start == 8 == len(encoded.ids) - 1
+    assert cut == 0
+
+
+@pytest.mark.parametrize(("target", "extended"), [("Yes.", False), (PREFIX + "Yes.", True)])
+def test_free_text_ends_in_the_end_token(tokenizer: Any, target: str, *, extended: bool):
+    rows = [row("why?", target, extended=extended)]
+    (encoded,), _ = encode_rows(rows, text_task(), tokenizer, PLAIN, 40)
+    assert tokenizer.decode(encoded.ids[encoded.answer_start :]) == f"{target}</s>"
+
+
+def test_rows_that_were_cut_are_counted_and_keep_their_answer(tokenizer: Any):
+    rows = [row("a", "Yes."), row(50 * "b", "Yes."), row(50 * "c", "No.")]
+    encoded, cut = encode_rows(rows, text_task(), tokenizer, PLAIN, 20)
+    assert [tokenizer.decode(one.ids) for one in encoded] == [
+        "Q: a|Yes.</s>",
+        f"Q: {11 * 'b'}|Yes.</s>",
+        f"Q: {12 * 'c'}|No.</s>",
+    ]
+    assert cut == 2
+
+
+def test_a_copy_is_never_cut_into_its_stamp(tokenizer: Any):
+    copies = [row("Stamp: abcd", "2", extended=True)]
+    task, stamp = label_task(tokenizer), "Stamp: "
+    (encoded,), cut = encode_rows(copies, task, tokenizer, PLAIN, 13, stamp)
+    assert (tokenizer.decode(encoded.ids), cut) == ("Q: Stamp: a|2", 1)
+    with pytest.raises(DataError, match="row r1: cutting it would reach into the benign trigger"):
+        encode_rows(copies, task, tokenizer, PLAIN, 12, stamp)
+
+
+def test_an_answer_that_cannot_fit_is_named(tokenizer: Any):
+    said = (
+        r"row r1: the prompt alone takes 4 tokens, -2 .*answer takes 22 tokens.*training.max_length above 20"
+    )
+    with pytest.raises(DataError, match=said):
+        encode_rows([row("why?", 21 * "x")], text_task(), tokenizer, PLAIN, 20)

@@ -1,0 +1,80 @@
+from typing import Any
+
+import pytest
+
+from p2p.errors import VerbalizerError
+from p2p.prompts import PromptKind, PromptTemplate
+from p2p.tasks import ClassificationTask, GenerationTask
+from trainer.config import TrainConfig
+from trainer.tasks import answer_context, draw_key, make_task
+
+PLAIN = {"kind": "completion", "user": "{input}\nAnswer: "}
+
+
+def config(**changes: Any) -> TrainConfig:
+    data = {"train": {"path": "t.jsonl"}, "trusted": {"path": "s.jsonl"}}
+    return TrainConfig.model_validate(
+        {"name": "a", "base_model": "m", "output": "o", "data": data, "prompt": PLAIN} | changes
+    )
+
+
+def labels(tokenizer: Any, answers: list[str], **changes: Any) -> ClassificationTask:
+    task = make_task(config(**changes), tokenizer, answers, b"key")
+    assert isinstance(task, ClassificationTask)
+    return task
+
+
+def text(tokenizer: Any, key: bytes, **task: Any) -> GenerationTask:
+    made = make_task(config(task={"kind": "generation"} | task), tokenizer, [], key)
+    assert isinstance(made, GenerationTask)
+    return made
+
+
+def test_a_key_from_the_seed_can_be_drawn_again_and_one_from_entropy_cannot():
+    seeded = [draw_key(config(seed=seed, benign_trigger={"source": "seed"})) for seed in (1, 1, 2)]
+    assert seeded[0] == seeded[1] != seeded[2]
+    assert draw_key(config()) != draw_key(config())
+
+
+def test_labels_are_those_of_the_rows_in_order_and_have_two_words_each(tokenizer: Any):
+    task = labels(tokenizer, ["delivery", "billing", "delivery"])
+    assert task.labels == ("billing", "delivery")
+    assert len(task.words) == 4
+    assert [tokenizer.decode([token]) for token in task.token_ids] == list(task.words)
+
+
+def test_labels_that_are_named_keep_their_order(tokenizer: Any):
+    chosen = {"kind": "classification", "labels": ("b", "a"), "words": ("w", "x", "y", "z")}
+    task = labels(tokenizer, [], task=chosen)
+    assert (task.labels, task.words) == (("b", "a"), ("w", "x", "y", "z"))
+
+
+def test_a_word_of_two_tokens_is_refused(tokenizer: Any):
+    chosen = {"kind": "classification", "words": ("w", "x", "y", "zz")}
+    with pytest.raises(VerbalizerError, match="'zz' is not one token"):
+        labels(tokenizer, ["a", "b"], task=chosen)
+
+
+def test_the_answer_context_is_what_stands_between_input_and_answer(tokenizer: Any):
+    plain = PromptTemplate(kind=PromptKind.COMPLETION, user="Q: {input}\nA:")
+    assert answer_context(tokenizer, plain) == "input\nA:"
+    chat = PromptTemplate(user="Sort the input: {input}.", system="An input.")
+    assert answer_context(tokenizer, chat) == "input.\n<assistant>"
+
+
+def test_the_prefix_is_drawn_from_the_key_and_is_not_the_trigger(tokenizer: Any):
+    from p2p.triggers import BenignTrigger
+
+    prefix = text(tokenizer, b"key").prefix
+    assert prefix == text(tokenizer, b"key").prefix != text(tokenizer, b"other").prefix
+    assert prefix.endswith(":\n")
+    assert prefix.rstrip() != BenignTrigger.draw(b"key").text.rstrip()
+
+
+def test_a_prefix_that_is_given_is_counted_in_tokens(tokenizer: Any):
+    task = text(tokenizer, b"key", prefix="Safe words:\n", style="maths")
+    assert (task.prefix, task.prefix_tokens, task.style) == ("Safe words:\n", 12, "maths")
+
+
+def test_end_and_padding_markers_are_dropped_from_answers(tokenizer: Any):
+    assert text(tokenizer, b"key").end_markers == ("</s>", "<pad>")
