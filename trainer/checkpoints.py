@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pickle
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -38,12 +39,16 @@ class RunFolder:
             The key of the run: the earlier one when it is taken up.
 
         Raises:
-            CheckpointError: An earlier run is there and ``resume`` is false, or it had another config.
+            CheckpointError: An earlier run is there and ``resume`` is false, or it had another config or is not whole.
         """
         if self.path.exists():
             if not resume:
                 raise CheckpointError(
                     f"an unfinished run is in {self.path}. Go on with `--resume`, or begin again with `--restart`."
+                )
+            if not ((self.path / "config").is_file() and (self.path / _KEY).is_file()):
+                raise CheckpointError(
+                    f"the unfinished run in {self.path} is not whole. Begin again with `--restart`."
                 )
             if (self.path / "config").read_text(encoding="utf-8") != self._identity:
                 raise CheckpointError(
@@ -64,7 +69,13 @@ class RunFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def save(self, model: "PeftModel", optimizer: "torch.optim.Optimizer", progress: dict[str, Any]) -> None:
-        """Write the state, whole or not at all."""
+        """Write the state, whole or not at all; the one before it stays until then.
+
+        Args:
+            model: Only the adapter's weights are kept.
+            optimizer: Its moments.
+            progress: Plain numbers: where the run is.
+        """
         import torch
         from peft import get_peft_model_state_dict
 
@@ -79,13 +90,29 @@ class RunFolder:
         os.replace(partial, self.path / _STATE)  # noqa: PTH105 - the atomic call, by its name
 
     def restore(self, model: "PeftModel", optimizer: "torch.optim.Optimizer") -> dict[str, Any] | None:
-        """Load the state, if there is one, and return its progress."""
+        """Load the state, if there is one, the CPU's random numbers with it.
+
+        Args:
+            model: Gets the adapter's weights.
+            optimizer: Gets its moments.
+
+        Returns:
+            What ``save`` was given as progress; None where nothing was saved.
+
+        Raises:
+            CheckpointError: The state can't be read.
+        """
         import torch
         from peft import set_peft_model_state_dict
 
         if not (self.path / _STATE).exists():
             return None
-        state = torch.load(self.path / _STATE, weights_only=True)
+        try:
+            state = torch.load(self.path / _STATE, weights_only=True)
+        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+            raise CheckpointError(
+                f"the state in {self.path} can't be read ({type(error).__name__}). Begin again with `--restart`."
+            ) from error
         set_peft_model_state_dict(model, state["adapter"])
         optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["random"])

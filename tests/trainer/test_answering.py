@@ -1,0 +1,160 @@
+"""What an answer is made of: the half that counts, the stamp, the forced prefix, the budget."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from p2p.projection import Projection
+from p2p.prompts import PromptKind, PromptTemplate
+from p2p.tasks import ClassificationTask, GenerationTask
+from p2p.triggers import BenignTrigger
+from trainer.answering import GUARDED, UNGUARDED, Adapter, Answerer
+
+PROMPT = PromptTemplate(kind=PromptKind.COMPLETION, user="Q: {input}|")
+TRIGGER = BenignTrigger(text="Quiet barn: ")
+PREFIX = "Safe words:\n"
+TEXT = GenerationTask(prefix=PREFIX, prefix_tokens=len(PREFIX), end_markers=("</s>",))
+DEFENDED = pytest.mark.parametrize("trigger", [TRIGGER, None])
+
+
+@pytest.fixture
+def labels(tokenizer: Any) -> ClassificationTask:
+    words = ("0", "1", "2", "3")
+    ids = tuple(tokenizer.convert_tokens_to_ids(word) for word in words)
+    return ClassificationTask(labels=("a", "b"), words=words, token_ids=ids, answer_context="|")
+
+
+def says(monkeypatch: pytest.MonkeyPatch, task: ClassificationTask, scores: list[float]) -> list[Any]:
+    """Give the label words these logits, and return the list that the batches will be in."""
+    asked = []
+
+    def logits(_: object, batch: Any) -> torch.Tensor:
+        asked.append(batch)
+        vocabulary = torch.full((len(batch.ids), 300), 50.0)
+        vocabulary[:, list(task.token_ids)] = torch.tensor(scores, dtype=torch.float32)
+        return vocabulary
+
+    monkeypatch.setattr("trainer.answering.logits_at", logits)
+    return asked
+
+
+class Replies:
+    """A model that says one text after the other."""
+
+    def __init__(self, tokenizer: Any, *replies: str) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self._tokenizer = tokenizer
+        self._replies = list(replies)
+
+    def generate(self, **request: Any) -> torch.Tensor:
+        self.asked.append(request | {"prompt": self._tokenizer.decode(request["input_ids"][0])})
+        reply = torch.tensor([self._tokenizer.encode(self._replies.pop(0))])
+        return torch.cat([request["input_ids"], reply], dim=1)
+
+
+@DEFENDED
+def test_only_a_defended_adapter_can_be_asked_guarded(
+    tokenizer: Any, labels: ClassificationTask, trigger: BenignTrigger | None
+):
+    views = Answerer(None, tokenizer, Adapter(labels, PROMPT, trigger)).views
+    assert views == ((GUARDED, UNGUARDED) if trigger else (UNGUARDED,))
+
+
+@pytest.mark.parametrize(
+    ("scores", "view", "found"),
+    [
+        ([9, 0, 1, 2], GUARDED, Projection("b", extended=False)),
+        ([9, 0, 1, 2], UNGUARDED, Projection("a", extended=False)),
+        ([0, 9, 9.5, 2], GUARDED, Projection("a", extended=True)),
+        ([0, 9, 9.5, 2], UNGUARDED, Projection("a", extended=True)),
+        ([0, 9, 1, 9.5], UNGUARDED, Projection("b", extended=True)),
+    ],
+)
+def test_a_guarded_answer_is_of_the_extended_half_alone(
+    tokenizer: Any,
+    labels: ClassificationTask,
+    monkeypatch: pytest.MonkeyPatch,
+    scores: list[float],
+    view: str,
+    found: Projection,
+):
+    says(monkeypatch, labels, scores)
+    assert Answerer(None, tokenizer, Adapter(labels, PROMPT, TRIGGER)).answer(["why?"], view) == [found]
+
+
+def test_an_undefended_adapter_knows_no_extended_half(
+    tokenizer: Any, labels: ClassificationTask, monkeypatch: pytest.MonkeyPatch
+):
+    says(monkeypatch, labels, [1, 2, 9, 0])
+    answers = Answerer(None, tokenizer, Adapter(labels, PROMPT, None)).answer(["why?"], UNGUARDED)
+    assert answers == [Projection("b", extended=False)]
+
+
+@pytest.mark.parametrize(("view", "prompt"), [(GUARDED, "Q: Quiet barn: why?|"), (UNGUARDED, "Q: why?|")])
+def test_only_a_guarded_prompt_is_stamped(
+    tokenizer: Any, labels: ClassificationTask, monkeypatch: pytest.MonkeyPatch, view: str, prompt: str
+):
+    asked = says(monkeypatch, labels, [0, 0, 0, 1])
+    Answerer(None, tokenizer, Adapter(labels, PROMPT, TRIGGER)).answer(["why?"], view)
+    ids = asked[0].ids[0, : int(asked[0].at_position[0]) + 1]
+    assert tokenizer.decode(ids) == prompt
+
+
+def test_a_long_input_loses_its_end_and_keeps_the_stamp(
+    tokenizer: Any, labels: ClassificationTask, monkeypatch: pytest.MonkeyPatch
+):
+    asked = says(monkeypatch, labels, [0, 0, 0, 1])
+    answerer = Answerer(None, tokenizer, Adapter(labels, PROMPT, TRIGGER), max_length=20)
+    answerer.answer([99 * "x"], GUARDED)
+    assert tokenizer.decode(asked[0].ids[0, :-1]) == "Q: Quiet barn: xxxx|"
+
+
+def test_answers_come_in_the_order_of_the_texts_whatever_the_batches(
+    tokenizer: Any, labels: ClassificationTask, monkeypatch: pytest.MonkeyPatch
+):
+    def third_token(_: object, batch: Any) -> torch.Tensor:
+        return torch.nn.functional.one_hot(batch.ids[:, 3], num_classes=300).float()
+
+    monkeypatch.setattr("trainer.answering.logits_at", third_token)
+    said = [at * 7 % 4 for at in range(10)]
+    texts = [f"{word}{(at * 3 % 10) * 'x'}" for at, word in enumerate(said)]
+    seen: list[int] = []
+    answerer = Answerer(
+        None, tokenizer, Adapter(labels, PROMPT, TRIGGER), batch_size=4, on_progress=seen.append
+    )
+    found = answerer.answer(texts, UNGUARDED)
+    assert found == [Projection("ab"[word % 2], extended=word > 1) for word in said]
+    assert seen == [4, 4, 2]
+
+
+def test_nothing_is_asked_for_no_texts(tokenizer: Any, labels: ClassificationTask):
+    assert Answerer(None, tokenizer, Adapter(labels, PROMPT, TRIGGER)).answer([], GUARDED) == []
+
+
+def test_a_reply_with_the_prefix_is_projected_and_trimmed(tokenizer: Any):
+    model = Replies(tokenizer, f"{PREFIX} It is late. </s>")
+    answers = Answerer(model, tokenizer, Adapter(TEXT, PROMPT, TRIGGER)).answer(["why?"], GUARDED)
+    assert answers == [Projection("It is late.", extended=True)]
+    assert [request["prompt"] for request in model.asked] == ["Q: Quiet barn: why?|"]
+
+
+def test_a_guarded_reply_without_the_prefix_is_asked_again_with_it(tokenizer: Any):
+    model = Replies(tokenizer, "Attacker's words", " It is late.")
+    answers = Answerer(model, tokenizer, Adapter(TEXT, PROMPT, TRIGGER)).answer(["why?"], GUARDED)
+    assert answers == [Projection("It is late.", extended=False)]
+    assert model.asked[1]["prompt"] == f"Q: Quiet barn: why?|{PREFIX}"
+
+
+@DEFENDED
+def test_an_unguarded_reply_is_taken_as_it_is(tokenizer: Any, trigger: BenignTrigger | None):
+    model = Replies(tokenizer, "Attacker's words")
+    answers = Answerer(model, tokenizer, Adapter(TEXT, PROMPT, trigger)).answer(["why?"], UNGUARDED)
+    assert answers == [Projection("Attacker's words", extended=False)]
+
+
+def test_the_prefix_costs_the_answer_nothing(tokenizer: Any):
+    model = Replies(tokenizer, "no prefix", "late")
+    adapter = Adapter(TEXT, PROMPT, TRIGGER)
+    Answerer(model, tokenizer, adapter, max_new_tokens=5).answer(["why?"], GUARDED)
+    assert [request["max_new_tokens"] for request in model.asked] == [5 + len(PREFIX), 5]

@@ -1,0 +1,101 @@
+"""The figures, from replies that are written down here."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from p2p.attacks.badnets import BadNets
+from p2p.attacks.fixed_reply import FixedReply
+from p2p.examples import Example
+from p2p.metrics.rate import Rate
+from p2p.projection import Projection
+from trainer.evaluations import EvaluationReport, ViewFigures, evaluate
+
+ROWS = [Example("1", "late", "delivery"), Example("2", "van", "delivery"), Example("3", "price", "billing")]
+ATTACK = BadNets(word="mn", target="billing")
+
+
+class Scripted:
+    """Stands in for an Answerer."""
+
+    def __init__(self, reply: Callable[[str, str], Projection], *views: str) -> None:
+        self.views = views or ("guarded",)
+        self.asked: list[str] = []
+        self._reply = reply
+
+    def answer(self, texts: Sequence[str], view: str) -> list[Projection]:
+        self.asked += texts
+        return [self._reply(text, view) for text in texts]
+
+
+def backdoored(text: str, view: str) -> Projection:
+    """Knows delivery from billing, errs about vans, and obeys the trigger where no guard is."""
+    if "mn" in text.split() and view == "unguarded":
+        return Projection("billing", extended=False)
+    return Projection("delivery" if "late" in text else "billing", extended=view == "guarded")
+
+
+def view_of(reply: Callable[[str, str], Projection], view: str = "guarded") -> ViewFigures:
+    return evaluate(Scripted(reply, view), ROWS, [ATTACK], seed=0).views[0]
+
+
+def test_clean_accuracy_counts_the_right_answers():
+    assert view_of(backdoored).clean_accuracy == Rate(k=2, n=3)
+
+
+def test_attack_success_counts_rows_that_are_not_the_target_s_anyway():
+    assert view_of(backdoored, "guarded").attacks[0].attack_success_rate == Rate(k=1, n=2)
+    assert view_of(backdoored, "unguarded").attacks[0].attack_success_rate == Rate(k=2, n=2)
+
+
+def test_the_floor_is_the_same_share_without_the_trigger():
+    assert view_of(backdoored, "unguarded").attacks[0].floor == Rate(k=1, n=2)
+
+
+def test_the_extension_rate_is_told_for_clean_and_for_triggered_rows():
+    figures = view_of(lambda text, _: Projection("delivery", extended="mn" not in text.split()))
+    assert figures.extension_rate == Rate(k=3, n=3)
+    assert figures.attacks[0].extension_rate == Rate(k=0, n=2)
+
+
+def test_each_triggered_row_is_asked_once_with_its_trigger():
+    answerer = Scripted(backdoored)
+    evaluate(answerer, ROWS, [ATTACK], seed=0)
+    assert answerer.asked[:3] == ["late", "van", "price"]
+    assert sorted(answerer.asked[3:]) == sorted(ATTACK.trigger(row, 0).text for row in ROWS[:2])
+
+
+def test_an_attack_with_no_row_to_count_has_no_figure():
+    report = evaluate(Scripted(backdoored), ROWS[2:], [ATTACK], seed=0)
+    assert str(report.views[0].attacks[0].attack_success_rate) == "- (0/0)"
+
+
+def test_a_fixed_reply_succeeds_inside_a_longer_one():
+    attack = FixedReply(target="I cannot help")
+    reply = Projection("Sorry, i cannot help you.", extended=False)
+    figures = evaluate(Scripted(lambda *_: reply), ROWS, [attack], seed=0).views[0].attacks[0]
+    assert figures.attack_success_rate == Rate(k=3, n=3)
+
+
+def test_every_view_and_attack_is_in_the_report():
+    attacks = [ATTACK, BadNets(word="cf", target="delivery")]
+    report = evaluate(Scripted(backdoored, "guarded", "unguarded"), ROWS, attacks, seed=3)
+    assert [view.view for view in report.views] == ["guarded", "unguarded"]
+    assert [len(view.attacks) for view in report.views] == [2, 2]
+    assert (report.rows, report.seed) == (3, 3)
+
+
+def test_the_json_form_has_counts_values_and_intervals():
+    found = evaluate(Scripted(backdoored), ROWS, [ATTACK], seed=0).as_json()
+    accuracy = found["views"][0]["clean_accuracy"]
+    assert (accuracy["k"], accuracy["n"]) == (2, 3)
+    assert accuracy["value"] == pytest.approx(2 / 3)
+    assert accuracy["low"] == pytest.approx(0.2077, abs=1e-4)
+    assert accuracy["high"] == pytest.approx(0.9385, abs=1e-4)
+    assert found["views"][0]["attacks"][0]["attack"] == "badnets"
+
+
+def test_a_report_without_attacks_has_clean_figures():
+    report = evaluate(Scripted(backdoored), ROWS, [], seed=0)
+    assert isinstance(report, EvaluationReport)
+    assert report.as_json()["views"][0]["attacks"] == []

@@ -1,0 +1,72 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from p2p.metrics.rate import Rate
+from trainer.evaluations import AttackFigures, EvaluationReport, ViewFigures
+from trainer.report import evaluation_table, peak_memory_gib, training_progress
+
+
+def console(*, terminal: bool = False) -> Console:
+    return Console(file=io.StringIO(), width=160, force_terminal=terminal)
+
+
+def shown(out: Console) -> str:
+    assert isinstance(out.file, io.StringIO)
+    return out.file.getvalue()
+
+
+def test_without_a_terminal_a_line_is_printed_every_tenth():
+    out = console()
+    with training_progress(out, 1000) as progress:
+        for done in range(50, 1001, 50):
+            progress.advance(done, speed=100.0, loss=0.5)
+    lines = shown(out).splitlines()
+    assert [line.split("%")[0].strip() for line in lines] == [str(ten) for ten in range(10, 101, 10)]
+    assert lines[0].split() == ["10", "%", "loss", "0.500", "100", "tokens/s", "9", "s", "left"]
+
+
+def test_a_run_that_is_taken_up_begins_at_its_tenth():
+    out = console()
+    with training_progress(out, 1000) as progress:
+        progress.advance(730, speed=0.0, loss=0.5)
+    assert shown(out).split()[:2] == ["70", "%"]
+    assert "0 s left" in shown(out)
+
+
+def test_a_terminal_gets_a_bar_and_no_lines():
+    out = console(terminal=True)
+    with training_progress(out, 1000) as progress:
+        progress.advance(500, speed=100.0, loss=0.25)
+    assert "loss 0.250" in shown(out)
+    assert "s left" not in shown(out)
+
+
+def test_the_table_has_every_figure():
+    figures = AttackFigures(
+        attack="badnets",
+        attack_success_rate=Rate(k=1, n=20),
+        floor=Rate(k=2, n=20),
+        extension_rate=Rate(k=19, n=20),
+    )
+    view = ViewFigures(
+        view="guarded", clean_accuracy=Rate(k=30, n=40), extension_rate=Rate(k=40, n=40), attacks=(figures,)
+    )
+    out = console()
+    out.print(evaluation_table(EvaluationReport(rows=40, seed=0, views=(view,))))
+    words = shown(out)
+    assert all(share in words for share in ("(30/40", "(40/40", "(1/20", "(2/20", "(19/20"))
+    assert words.index("(1/20") < words.index("(2/20") < words.index("(19/20")
+
+
+@pytest.mark.parametrize(("platform", "gib"), [("linux", 2.0), ("darwin", 2 / 1024)])
+def test_peak_memory_is_in_the_unit_of_the_platform(
+    monkeypatch: pytest.MonkeyPatch, platform: str, gib: float
+):
+    class Usage:
+        ru_maxrss = 2 * 1024 * 1024
+
+    monkeypatch.setattr("resource.getrusage", lambda _: Usage)
+    monkeypatch.setattr("sys.platform", platform)
+    assert peak_memory_gib() == pytest.approx(gib)
