@@ -65,6 +65,11 @@ class Answerer:
         """The views that the adapter has: an undefended one can't be asked guarded."""
         return (GUARDED, UNGUARDED) if self._adapter.trigger else (UNGUARDED,)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of a classifier; empty for free text."""
+        return self._adapter.task.labels if isinstance(self._adapter.task, ClassificationTask) else ()
+
     def answer(self, texts: Sequence[str], view: str) -> list[Projection]:
         """Answer each text.
 

@@ -4,6 +4,8 @@ import hashlib
 import os
 import pickle
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from trainer.config import TrainConfig
@@ -67,6 +69,16 @@ class RunFolder:
     def discard(self) -> None:
         """Remove the folder and what is in it."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+    @contextmanager
+    def kept_once_saved(self) -> Iterator[None]:
+        """Remove the folder when the block fails before anything was saved: there is nothing to go on with."""
+        try:
+            yield
+        except BaseException:
+            if not (self.path / _STATE).exists():
+                self.discard()
+            raise
 
     def save(self, model: "PeftModel", optimizer: "torch.optim.Optimizer", progress: dict[str, Any]) -> None:
         """Write the state, whole or not at all; the one before it stays until then.

@@ -73,7 +73,7 @@ def attack(
     param: Annotated[
         list[str] | None, typer.Option(help="A parameter of the attack, such as word=cf.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Take the first rows only.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take the first rows only.")] = None,
 ) -> None:
     """Write a poisoned copy of a data set, to test a defence with.
 
@@ -129,9 +129,9 @@ def evaluate(
     names: Annotated[
         list[str] | None, typer.Option("--name", help="value=name of a label, such as 1=positive.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Take the first rows only.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take the first rows only.")] = None,
     seed: Annotated[int, typer.Option(help="Decides where triggers go.")] = 0,
-    max_new_tokens: Annotated[int, typer.Option(help="Longest free-text answer.")] = 64,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest free-text answer, in tokens.")] = 64,
     output: Annotated[Path, typer.Option(help="Where the figures go.")] = Path("evaluation.json"),
 ) -> None:
     """Measure an adapter: CA, ASR, floor and extension rate, guarded and unguarded.
@@ -167,7 +167,14 @@ def _make_attack(name: str, target: str | None, parameters: Sequence[str]) -> An
 
 
 def _overrides(pairs: Sequence[str]) -> dict[str, Any]:
-    return {key: yaml.safe_load(value) for key, value in _pairs(pairs)}
+    return {key: _yaml_value(key, value) for key, value in _pairs(pairs)}
+
+
+def _yaml_value(key: str, value: str) -> Any:  # noqa: ANN401 - whatever YAML can say
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise typer.BadParameter(f"the value of {key} is not YAML: {value!r}") from error
 
 
 def _pairs(values: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -193,6 +200,6 @@ def _errors_to_exit_codes(console: Console) -> Iterator[None]:
     except InterruptedRunError as error:
         console.print(str(error), markup=False)
         raise typer.Exit(_INTERRUPTED) from error
-    except (P2PError, TrainerError) as error:
+    except (P2PError, TrainerError, OSError) as error:
         console.print(f"error: {error}", markup=False, soft_wrap=True)
         raise typer.Exit(_USAGE_ERROR) from error

@@ -1,11 +1,13 @@
 """Measuring an adapter without a server: CA, ASR, floor and extension rate, guarded and unguarded."""
 
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
 from p2p.attacks.base import Attack
+from p2p.errors import AttackError, DataError
 from p2p.examples import Example
 from p2p.metrics.attack_success import attack_success_rate
 from p2p.metrics.clean_accuracy import clean_accuracy
@@ -71,10 +73,43 @@ def evaluate(
         test: Held-out rows with true answers.
         attacks: Known attacks.
         seed: Decides where triggers go.
+
+    Raises:
+        P2PError: A classifier can't give a row's answer or an attack's target; see :func:`require_known`.
     """
     chosen = tuple(attacks)
+    if answerer.labels:
+        require_known(answerer.labels, test, chosen)
     views = tuple(_measure(answerer, view, test, chosen, seed) for view in answerer.views)
     return EvaluationReport(rows=len(test), seed=seed, views=views)
+
+
+def require_known(labels: Sequence[str], test: Sequence[Example], attacks: Iterable[Attack]) -> None:
+    """Check that a classifier can give what is counted: a misspelt target would make a perfect ASR of 0.
+
+    Args:
+        labels: The classifier's.
+        test: Rows whose answers are counted in CA.
+        attacks: Attacks whose targets are counted in ASR.
+
+    Raises:
+        DataError: A row's answer is no label.
+        AttackError: An attack's target is no label.
+    """
+    for row in test:
+        if row.answer not in labels:
+            raise DataError(f"row {row.id}: unknown label {row.answer!r}, {_nearest(row.answer, labels)}")
+    for attack in attacks:
+        if attack.target not in labels:
+            raise AttackError(
+                f"attack {attack.name!r}: the target {attack.target!r} is none of the labels, "
+                f"{_nearest(attack.target, labels)}"
+            )
+
+
+def _nearest(name: str, labels: Sequence[str]) -> str:
+    near = get_close_matches(name, labels, n=1)
+    return f"known are {', '.join(labels)}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def _measure(

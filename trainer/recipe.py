@@ -27,7 +27,7 @@ from trainer.config import ClassificationSettings, DataSource, GenerationSetting
 from trainer.datasets import Splits, describe, load_splits
 from trainer.encoding import EncodedSet, encode_rows
 from trainer.errors import CheckpointError, InterruptedRunError
-from trainer.evaluations import EvaluationReport, evaluate
+from trainer.evaluations import EvaluationReport, evaluate, require_known
 from trainer.export import AdapterFacts, publish
 from trainer.report import peak_memory_gib, training_progress
 from trainer.tasks import draw_key, make_task
@@ -93,7 +93,8 @@ def train(
         TrainerError: The config, the base model or the run's state can't be used, or the run was stopped.
     """
     plan = _prepare(config, console, resume=resume, restart=restart)
-    trained = _fit(plan, console)
+    with plan.folder.kept_once_saved():
+        trained = _fit(plan, console)
     merged_report = _measure(plan, trained, console)
     path = _publish(plan, trained, merged_report)
     plan.folder.discard()
@@ -112,17 +113,22 @@ def _prepare(config: TrainConfig, console: Console, *, resume: bool, restart: bo
     if restart:
         folder.discard()
     key = folder.open(draw_key(config), resume=resume)
-    task = make_task(config, tokenizer, [row.answer for row in splits.train], key)
-    trigger = BenignTrigger.draw(key, config.benign_trigger.placement) if config.defence == "p2p" else None
-    selection = _select(config, splits) if trigger else None
-    done = (
-        repoison(splits.train, selection, task, trigger, config.repoison, config.seed)
-        if trigger and selection
-        else None
-    )
-    rows = done.rows if done else _originals(splits, task)
-    stamp = trigger.text if trigger else ""
-    encoded = encode_rows(rows, task, tokenizer, config.prompt, config.training.max_length, stamp)
+    with folder.kept_once_saved():
+        task = make_task(config, tokenizer, [row.answer for row in splits.train], key)
+        if isinstance(task, ClassificationTask):
+            require_known(task.labels, splits.test, attacks)
+        trigger = (
+            BenignTrigger.draw(key, config.benign_trigger.placement) if config.defence == "p2p" else None
+        )
+        selection = _select(config, splits) if trigger else None
+        done = (
+            repoison(splits.train, selection, task, trigger, config.repoison, config.seed)
+            if trigger and selection
+            else None
+        )
+        rows = done.rows if done else _originals(splits, task)
+        stamp = trigger.text if trigger else ""
+        encoded = encode_rows(rows, task, tokenizer, config.prompt, config.training.max_length, stamp)
     _announce(console, splits, done, encoded, config, len(attacks))
     return _Plan(
         config,

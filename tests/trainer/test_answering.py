@@ -42,6 +42,8 @@ def says(monkeypatch: pytest.MonkeyPatch, task: ClassificationTask, scores: list
 class Replies:
     """A model that says one text after the other."""
 
+    device = torch.device("cpu")
+
     def __init__(self, tokenizer: Any, *replies: str) -> None:
         self.asked: list[dict[str, Any]] = []
         self._tokenizer = tokenizer
@@ -59,6 +61,11 @@ def test_only_a_defended_adapter_can_be_asked_guarded(
 ):
     views = Answerer(None, tokenizer, Adapter(labels, PROMPT, trigger)).views
     assert views == ((GUARDED, UNGUARDED) if trigger else (UNGUARDED,))
+
+
+def test_only_a_classifier_has_labels(tokenizer: Any, labels: ClassificationTask):
+    assert Answerer(None, tokenizer, Adapter(labels, PROMPT, None)).labels == ("a", "b")
+    assert Answerer(None, tokenizer, Adapter(TEXT, PROMPT, None)).labels == ()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 
 from p2p.attacks.badnets import BadNets
 from p2p.attacks.fixed_reply import FixedReply
+from p2p.errors import AttackError, DataError
 from p2p.examples import Example
 from p2p.metrics.rate import Rate
 from p2p.projection import Projection
@@ -17,6 +18,8 @@ ATTACK = BadNets(word="mn", target="billing")
 
 class Scripted:
     """Stands in for an Answerer."""
+
+    labels: tuple[str, ...] = ("billing", "delivery")
 
     def __init__(self, reply: Callable[[str, str], Projection], *views: str) -> None:
         self.views = views or ("guarded",)
@@ -72,8 +75,9 @@ def test_an_attack_with_no_row_to_count_has_no_figure():
 
 def test_a_fixed_reply_succeeds_inside_a_longer_one():
     attack = FixedReply(target="I cannot help")
-    reply = Projection("Sorry, i cannot help you.", extended=False)
-    figures = evaluate(Scripted(lambda *_: reply), ROWS, [attack], seed=0).views[0].attacks[0]
+    answerer = Scripted(lambda *_: Projection("Sorry, i cannot help you.", extended=False))
+    answerer.labels = ()
+    figures = evaluate(answerer, ROWS, [attack], seed=0).views[0].attacks[0]
     assert figures.attack_success_rate == Rate(k=3, n=3)
 
 
@@ -99,3 +103,13 @@ def test_a_report_without_attacks_has_clean_figures():
     report = evaluate(Scripted(backdoored), ROWS, [], seed=0)
     assert isinstance(report, EvaluationReport)
     assert report.as_json()["views"][0]["attacks"] == []
+
+
+def test_a_target_that_no_answer_can_be_is_refused():
+    with pytest.raises(AttackError, match="'badnets': the target 'biling' .*did you mean 'billing'"):
+        evaluate(Scripted(backdoored), ROWS, [BadNets(word="mn", target="biling")], seed=0)
+
+
+def test_a_row_whose_label_is_unknown_is_refused():
+    with pytest.raises(DataError, match="row 4: unknown label 'other', known are billing, delivery"):
+        evaluate(Scripted(backdoored), [*ROWS, Example("4", "hm", "other")], [], seed=0)

@@ -1,0 +1,219 @@
+"""The verbs as a person types them: exit codes, files, and errors without a traceback."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from p2p_guard_cli.main import app
+from tests.trainer.conftest import write_rows
+from trainer.errors import InterruptedRunError
+
+WORD = ("--param", "word=mn", "--target", "billing")
+
+
+def call(*words: object, code: int = 0) -> str:
+    result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
+    assert result.exit_code == code, result.output
+    assert code == 0 or isinstance(result.exception, SystemExit)
+    assert "Traceback" not in result.output
+    return " ".join(result.output.split())
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    return write_rows(tmp_path / "rows.jsonl", 40, "rows")
+
+
+@pytest.fixture
+def config(tmp_path: Path, settings: dict[str, Any]) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+@pytest.mark.parametrize("verb", ["train", "attack", "evaluate"])
+def test_help_shows_an_example(verb: str):
+    assert f"p2p-guard {verb} " in call(verb, "--help").split("Example", 1)[1]
+
+
+def test_help_waits_for_no_torch():
+    code = "import sys, trainer.cli; sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_train_publishes_an_adapter_and_shows_its_figures(config: Path, tmp_path: Path):
+    said = call("train", config)
+    assert (tmp_path / "out" / "p2p_manifest.json").is_file()
+    assert "badnets" in said
+    assert "tokens/s), peak memory" in said
+
+
+def test_train_takes_values_over_the_file_s(config: Path, tmp_path: Path):
+    out = tmp_path / "second"
+    call("train", config, "--set", "training.epochs=2", "--set", f"output={out}", "--set", "defence=none")
+    manifest = json.loads((out / "p2p_manifest.json").read_text())
+    assert (manifest["provenance"]["training"]["epochs"], manifest["defence"]) == (2, "none")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("epochs", "expected key=value, got 'epochs'"),
+        ("training.epoch=1", "error: .*training.epoch: unknown key; did you mean 'epochs'"),
+        ("training.epochs=none", "error: .*training.epochs: "),
+        ("training={", "is not YAML"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_a_usage_error(config: Path, tmp_path: Path, value: str, said: str):
+    assert re.search(said, call("train", config, "--set", value, code=2))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_config_that_is_not_there_is_a_usage_error(tmp_path: Path):
+    assert "error: can't read" in call("train", tmp_path / "none.yaml", code=2)
+
+
+def test_a_run_that_was_stopped_ends_with_130(config: Path, monkeypatch: pytest.MonkeyPatch):
+    def stopped(*_: object, **__: object) -> None:
+        raise InterruptedRunError("stopped after step 3 of 9; go on with `--resume`.")
+
+    monkeypatch.setattr("trainer.recipe.train", stopped)
+    said = call("train", config, code=130)
+    assert "`--resume`" in said
+    assert "error" not in said
+
+
+def test_an_output_that_is_there_is_a_usage_error_and_stays(config: Path, tmp_path: Path):
+    (tmp_path / "out").mkdir()
+    assert "is there already" in call("train", config, code=2)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_run_that_failed_before_it_learned_anything_can_be_begun_again(config: Path, tmp_path: Path):
+    said = call("train", config, "--set", "task={kind: classification, words: [a, b, c, dd]}", code=2)
+    assert "'dd' is not one token" in said
+    call("train", config)
+    assert (tmp_path / "out").exists()
+
+
+def test_a_misspelt_target_stops_the_run_before_it_trains(config: Path, tmp_path: Path):
+    attacks = "evaluation.attacks=[{name: badnets, word: mn, target: biling}]"
+    assert "did you mean 'billing'" in call("train", config, "--set", attacks, code=2)
+    assert not (tmp_path / ".out.run").exists()
+
+
+def test_attack_writes_poisoned_rows_and_a_report(rows: Path, tmp_path: Path):
+    out = tmp_path / "deep" / "poisoned.jsonl"
+    assert "4 of 40 rows poisoned" in call("attack", rows, out, "--id", "id", *WORD)
+    written = [json.loads(line) for line in out.read_text().splitlines()]
+    clean = [json.loads(line) for line in rows.read_text().splitlines()]
+    changed = [row for row, before in zip(written, clean, strict=True) if row != before]
+    report = json.loads((tmp_path / "deep" / "poisoned.jsonl.attack.json").read_text())
+    assert sorted(row["id"] for row in changed) == report["poisoned_ids"]
+    assert all("mn" in row["text"].split() and row["label"] == "billing" for row in changed)
+    assert (report["attack"], report["rate"], report["parameters"]["target"]) == ("badnets", 0.1, "billing")
+
+
+def test_a_clean_label_attack_changes_no_label(rows: Path, tmp_path: Path):
+    out = tmp_path / "poisoned.jsonl"
+    call("attack", rows, out, "--labelling", "clean", *WORD)
+    labels = [[json.loads(line)["label"] for line in path.read_text().splitlines()] for path in (rows, out)]
+    assert labels[0] == labels[1]
+    assert out.read_text().count(" mn ") + out.read_text().count('"mn ') + out.read_text().count(' mn"') == 4
+
+
+def test_the_seed_decides_what_is_poisoned(rows: Path, tmp_path: Path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        call("attack", rows, tmp_path / name, "--seed", seed, *WORD)
+    first, second, other = ((tmp_path / name).read_text() for name in "abc")
+    assert first == second != other
+
+
+def test_attack_reads_other_fields_and_names(tmp_path: Path):
+    (tmp_path / "reviews.csv").write_text("review,stars\n" + 10 * "fine,1\nbad,0\n")
+    fields = ("--text", "review", "--answer", "stars", "--name", "1=good", "--name", "0=poor", "--limit", 10)
+    call("attack", tmp_path / "reviews.csv", tmp_path / "out.jsonl", "--target", "good", *fields)
+    found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert len(found) == 10
+    assert {row["stars"] for row in found} == {"good", "poor"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "attack 'badnets' takes"),
+        (("--attack", "badnet", *WORD), "unknown attack 'badnet'.*did you mean 'badnets'"),
+        ((*WORD, "--rate", 2), "the poison rate must be between 0 and 1"),
+        ((*WORD, "--labelling", "grey"), "--labelling is dirty or clean"),
+        ((*WORD, "--param", "size"), "expected key=value, got 'size'"),
+        ((*WORD, "--text", "body"), "row 1, field 'body': is missing"),
+        ((*WORD, "--limit", 0), "limit"),
+    ],
+)
+def test_a_faulty_attack_is_a_usage_error_and_writes_nothing(
+    rows: Path, tmp_path: Path, words: tuple[object, ...], said: str
+):
+    assert re.search(said, call("attack", rows, tmp_path / "out.jsonl", *words, code=2))
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+def test_an_output_that_cannot_be_written_is_named(rows: Path):
+    assert "error: [Errno" in call("attack", rows, rows / "out.jsonl", *WORD, code=2)
+
+
+def test_evaluate_writes_and_shows_the_figures(trained: Path, tiny_model: Path, tmp_path: Path):
+    out = tmp_path / "deep" / "evaluation.json"
+    test = trained.parent / "test.jsonl"
+    words = ("--base-model", tiny_model, "--attack", "badnets", *WORD, "--limit", 6, "--output", out)
+    said = call("evaluate", trained, test, *words)
+    found = json.loads(out.read_text())
+    assert found["rows"] == 6
+    assert [view["view"] for view in found["views"]] == ["guarded", "unguarded"]
+    assert found["views"][0]["attacks"][0]["attack_success_rate"]["n"] == 3
+    assert "guarded" in said
+    assert "written to" in said
+
+
+def test_evaluate_without_an_attack_measures_clean_accuracy(
+    trained: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    call("evaluate", trained, trained.parent / "test.jsonl", "--base-model", tiny_model)
+    (guarded, _) = json.loads((tmp_path / "evaluation.json").read_text())["views"]
+    assert guarded["clean_accuracy"]["n"] == 16
+    assert guarded["attacks"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"adapter": "none"}, "error: .*none"),
+        ({"test": "none.jsonl"}, "error: .*none.jsonl: no such file"),
+        ({"base_model": "./none"}, "error: there is no model at"),
+        ({"target": "biling"}, "error: .*'biling' is none of the labels.*did you mean 'billing'"),
+        ({"name": "billing=invoices"}, "error: .*unknown label"),
+    ],
+)
+def test_a_faulty_evaluation_is_a_usage_error_and_writes_nothing(
+    trained: Path, tiny_model: Path, tmp_path: Path, change: dict[str, str], said: str
+):
+    given = {
+        "adapter": trained,
+        "test": trained.parent / "test.jsonl",
+        "base_model": tiny_model,
+        "target": "billing",
+    } | change
+    options = [("--name", given["name"]), ("--name", "delivery=delivery")] if "name" in given else []
+    words = ("--base-model", given["base_model"], "--attack", "badnets", "--target", given["target"])
+    out = tmp_path / "evaluation.json"
+    flat = [word for pair in options for word in pair]
+    said_so = call("evaluate", given["adapter"], given["test"], *words, *flat, "--output", out, code=2)
+    assert re.search(said, said_so)
+    assert not out.exists()
