@@ -1,4 +1,6 @@
+import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,21 +10,14 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
 from p2p.manifest import sha256_file, verify_adapter
 from tests.trainer.conftest import QUIET, make_tiny
 from trainer.config import TrainConfig
-from trainer.errors import CheckpointError
+from trainer.errors import BaseModelError, CheckpointError, InterruptedRunError
 from trainer.loading import load_answerer
-from trainer.recipe import train
-
-pytestmark = pytest.mark.model
-
-
-@pytest.fixture(scope="module")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With the tokenizer of the small real model."""
-    return make_tiny(tmp_path_factory.mktemp("models") / "tiny")
+from trainer.recipe import _schedule, train
 
 
 def run(settings: dict[str, Any], **changes: Any) -> Path:
@@ -70,16 +65,70 @@ def test_a_published_adapter_answers_as_it_did_in_training(settings: dict[str, A
 
 
 @pytest.mark.parametrize("family", ["qwen2", "qwen3", "mistral", "gemma2", "gemma3_text"])
-def test_other_model_families_are_trained(settings: dict[str, Any], tmp_path: Path, family: str):
-    model = make_tiny(tmp_path / family, family)
+def test_other_model_families_are_trained(
+    settings: dict[str, Any], tmp_path: Path, tiny_model: Path, family: str
+):
+    model = make_tiny(tmp_path / family, family, tokenizer_of=tiny_model)
     assert verify_adapter(run(settings, base_model=str(model))).manifest.base_model.id == family
 
 
-def test_a_chat_prompt_and_generation_are_trained(settings: dict[str, Any]):
-    task = {"kind": "generation", "max_new_tokens": 4}
-    attack = {"evaluation": {"attacks": [{"name": "fixed_reply"}], "rows": 4}}
-    path = run(settings, task=task, prompt={"kind": "chat", "system": "Sort."}, **attack)
-    assert verify_adapter(path).manifest.task.prefix.endswith(":\n")
+@pytest.mark.model
+@pytest.mark.parametrize("kind", ["classification", "generation"])
+def test_the_tokenizer_and_chat_template_of_a_real_model_are_trained_with(
+    settings: dict[str, Any], tmp_path: Path, kind: str
+):
+    model = make_tiny(tmp_path / "real")
+    evaluation = {"attacks": [], "rows": 4}
+    prompt = {"kind": "chat", "system": "Sort."}
+    path = run(settings, base_model=str(model), task={"kind": kind}, prompt=prompt, evaluation=evaluation)
+    assert verify_adapter(path).manifest.task.kind == kind
+
+
+def test_an_undefended_run_has_no_trigger_and_no_copies(settings: dict[str, Any]):
+    manifest = verify_adapter(run(settings, defence="none")).manifest
+    assert manifest.benign_trigger is None
+    assert manifest.provenance.training["steps"] == 48 / 8
+    assert [view["view"] for view in manifest.evaluation["views"]] == ["unguarded"]
+
+
+def test_random_selection_copies_the_share_that_is_asked_for(settings: dict[str, Any]):
+    manifest = verify_adapter(run(settings, selection={"method": "random", "rho": 0.25})).manifest
+    assert manifest.provenance.selection == {"method": "random", "rows": 12}
+
+
+def test_without_a_test_split_nothing_is_measured(settings: dict[str, Any]):
+    del settings["data"]["test"]
+    result = train(TrainConfig.model_validate(settings), QUIET)
+    assert result.evaluation is None
+    assert verify_adapter(result.path).manifest.evaluation is None
+
+
+def test_rows_that_are_cut_are_told_and_recorded(settings: dict[str, Any]):
+    said = io.StringIO()
+    settings["training"]["max_length"] = 80
+    result = train(TrainConfig.model_validate(settings), Console(file=said, width=200))
+    cut = verify_adapter(result.path).manifest.provenance.training["rows_cut"]
+    assert cut > 0
+    assert f"{cut} rows were longer than 80 tokens and lost their end" in said.getvalue()
+
+
+def test_training_lowers_the_loss(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
+    from trainer.report import TrainingProgress
+
+    losses: list[float] = []
+    monkeypatch.setattr(TrainingProgress, "advance", lambda *seen: losses.append(seen[-1]))
+    run(settings, training=settings["training"] | {"epochs": 4})
+    # A frozen random head can't say much: what can be learned here is a fraction of a nat.
+    assert sum(losses[-5:]) / 5 < sum(losses[:5]) / 5 - 0.2
+
+
+@pytest.mark.parametrize(("step", "share"), [(0, 1 / 3), (2, 1.0), (3, 1.0), (8, 2 / 7), (9, 1 / 7)])
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero(step: int, share: float):
+    assert _schedule(step, steps=10, warmup=0.3) == pytest.approx(share)
+
+
+def test_without_a_warm_up_training_begins_at_the_peak():
+    assert [_schedule(step, steps=2, warmup=0.0) for step in range(2)] == [1.0, 0.5]
 
 
 def test_an_output_that_is_there_is_not_overwritten(settings: dict[str, Any], tmp_path: Path):
@@ -100,11 +149,62 @@ def test_a_failure_while_publishing_leaves_no_adapter(
     assert not Path(settings["output"]).exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_taken_up_after_a_signal_ends_with_the_same_weights(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+):
+    from trainer.adapter_model import answer_loss
+
+    whole = weights(run(settings, output=str(tmp_path / "whole")))
+    steps: list[int] = []
+
+    def signalled(*asked: Any) -> Any:
+        steps.append(1)
+        if len(steps) == 4:
+            signal.raise_signal(number)
+        return answer_loss(*asked)
+
+    monkeypatch.setattr("trainer.recipe.answer_loss", signalled)
+    handlers = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(InterruptedRunError, match="stopped after step 4 of 11.*--resume"):
+        run(settings)
+    assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == handlers
+    train(TrainConfig.model_validate(settings), QUIET, resume=True)
+    assert weights(tmp_path / "out") == whole
+    assert len(steps) == 11
+
+
+def test_weights_that_are_done_are_not_learned_again(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    config = TrainConfig.model_validate(settings)
+    with monkeypatch.context() as broken:
+        broken.setattr("trainer.recipe.evaluate", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(config, QUIET)
+    monkeypatch.setattr("trainer.recipe.answer_loss", lambda *_: pytest.fail("a step was made"))
+    assert train(config, QUIET, resume=True).tokens > 0
+
+
+def test_a_base_model_that_cannot_be_loaded_leaves_no_run_behind(
+    settings: dict[str, Any], tmp_path: Path, tiny_model: Path
+):
+    broken = shutil.copytree(tiny_model, tmp_path / "broken")
+    (broken / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(BaseModelError):
+        run(settings, base_model=str(broken))
+    assert not (tmp_path / ".out.run").exists()
+
+
+@pytest.mark.model
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_was_stopped_ends_with_the_same_weights(
     settings: dict[str, Any], tmp_path: Path, blow: signal.Signals
 ):
-    slow = settings | {"training": settings["training"] | {"epochs": 40, "checkpoint_minutes": 0.0005}}
+    model = {"base_model": str(make_tiny(tmp_path / "real"))}
+    slow = (
+        settings | model | {"training": settings["training"] | {"epochs": 40, "checkpoint_minutes": 0.0005}}
+    )
     whole = weights(run(slow, output=str(tmp_path / "whole")))
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(slow))
@@ -128,3 +228,10 @@ def test_an_unfinished_run_is_not_thrown_away_by_accident(settings: dict[str, An
     (tmp_path / ".out.run").mkdir()
     with pytest.raises(CheckpointError, match="--resume"):
         run(settings)
+    assert (tmp_path / ".out.run").exists()
+
+
+def test_a_run_is_begun_again_where_that_is_asked(settings: dict[str, Any], tmp_path: Path):
+    (tmp_path / ".out.run").mkdir()
+    assert train(TrainConfig.model_validate(settings), QUIET, restart=True).path == tmp_path / "out"
+    assert not (tmp_path / ".out.run").exists()
