@@ -76,13 +76,14 @@ def answer_loss(model: "PeftModel", batch: Batch) -> "torch.Tensor":
     import torch
 
     logits = logits_at(base_of(model), batch)
-    return torch.nn.functional.cross_entropy(logits.float(), batch.targets)
+    return torch.nn.functional.cross_entropy(logits.float(), batch.targets.to(logits.device))
 
 
 def logits_at(model: "PreTrainedModel", batch: Batch) -> "torch.Tensor":
     """Return the logits at the batch's answer positions, shape ``(answer tokens, vocabulary)``."""
     import torch
 
+    batch = batch.to(model.device)
     if _scales_logits(model):
         whole: torch.Tensor = model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).logits
         return whole[batch.at_row, batch.at_position]

@@ -120,10 +120,8 @@ class Answerer:
     def _labels(
         self, task: ClassificationTask, rows: Sequence[EncodedRow], *, guarded: bool
     ) -> list[Projection]:
-        import torch
-
         size = len(task.labels)
-        logits = logits_at(self._model, collate(rows, self._pad))[:, torch.tensor(task.token_ids)]
+        logits = logits_at(self._model, collate(rows, self._pad))[:, list(task.token_ids)].cpu()
         free = logits if self._adapter.trigger else logits[:, :size]
         chosen = logits[:, size:].argmax(dim=1) if guarded else free.argmax(dim=1) % size
         return [
@@ -141,7 +139,7 @@ class Answerer:
     def _generate(self, row: EncodedRow, forced: list[int]) -> str:
         import torch
 
-        prompt = torch.tensor([[*row.ids[:-1], *forced]])
+        prompt = torch.tensor([[*row.ids[:-1], *forced]], device=self._model.device)
         task = self._adapter.task
         room = self._max_new_tokens + (
             task.prefix_tokens if isinstance(task, GenerationTask) and not forced else 0

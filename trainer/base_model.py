@@ -76,7 +76,7 @@ def load_tokenizer(path: Path) -> "PreTrainedTokenizerBase":
 
 
 def load_model(path: Path, dtype: "torch.dtype") -> "PreTrainedModel":
-    """Load a model's weights.
+    """Load a model's weights, onto the GPU where there is one.
 
     Args:
         path: The model's directory.
@@ -94,7 +94,14 @@ def load_model(path: Path, dtype: "torch.dtype") -> "PreTrainedModel":
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
     except (OSError, ValueError, SafetensorError) as error:
         raise BaseModelError(f"can't load a causal language model from {path}: {error}") from error
-    return model
+    return model.to(choose_device())  # type: ignore[arg-type]
+
+
+def choose_device() -> "torch.device":
+    """Return the first GPU, or the processor where there is none."""
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def choose_dtype(wanted: Literal["auto", "float32", "bfloat16"]) -> "torch.dtype":

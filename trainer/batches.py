@@ -29,6 +29,17 @@ class Batch(NamedTuple):
     targets: "torch.Tensor"
     tokens: int
 
+    def to(self, device: "torch.device") -> "Batch":
+        """Return the batch with its tensors on a device."""
+        return Batch(
+            self.ids.to(device),
+            None if self.mask is None else self.mask.to(device),
+            self.at_row.to(device),
+            self.at_position.to(device),
+            self.targets.to(device),
+            self.tokens,
+        )
+
 
 def plan_batches(
     rows: Sequence[EncodedRow], batch_size: int, seed: int, epoch: int
