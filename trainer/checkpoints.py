@@ -95,6 +95,7 @@ class RunFolder:
             "adapter": get_peft_model_state_dict(model),
             "optimizer": optimizer.state_dict(),
             "random": torch.get_rng_state(),
+            "gpu_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
             "progress": progress,
         }
         partial = self.path / f"{_STATE}.partial"
@@ -102,7 +103,7 @@ class RunFolder:
         os.replace(partial, self.path / _STATE)  # noqa: PTH105 - the atomic call, by its name
 
     def restore(self, model: "PeftModel", optimizer: "torch.optim.Optimizer") -> dict[str, Any] | None:
-        """Load the state, if there is one, the CPU's random numbers with it.
+        """Load the state, if there is one, and the state of the random numbers with it.
 
         Args:
             model: Gets the adapter's weights.
@@ -120,7 +121,7 @@ class RunFolder:
         if not (self.path / _STATE).exists():
             return None
         try:
-            state = torch.load(self.path / _STATE, weights_only=True)
+            state = torch.load(self.path / _STATE, map_location="cpu", weights_only=True)
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
             raise CheckpointError(
                 f"the state in {self.path} can't be read ({type(error).__name__}). Begin again with `--restart`."
@@ -128,5 +129,7 @@ class RunFolder:
         set_peft_model_state_dict(model, state["adapter"])
         optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["random"])
+        if torch.cuda.is_available() and state["gpu_random"]:
+            torch.cuda.set_rng_state_all(state["gpu_random"])
         progress: dict[str, Any] = state["progress"]
         return progress
