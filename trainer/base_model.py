@@ -94,7 +94,8 @@ def load_model(path: Path, dtype: "torch.dtype") -> "PreTrainedModel":
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
     except (OSError, ValueError, SafetensorError) as error:
         raise BaseModelError(f"can't load a causal language model from {path}: {error}") from error
-    return model.to(choose_device())  # type: ignore[arg-type]
+    model.to(choose_device())  # type: ignore[arg-type]
+    return model
 
 
 def choose_device() -> "torch.device":
