@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from trainer.base_model import load_model
 from trainer.batches import Batch
 from trainer.config import LoraSettings
+from trainer.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
@@ -14,24 +15,34 @@ if TYPE_CHECKING:
 
 
 def add_lora(model: "PreTrainedModel", settings: LoraSettings, seed: int) -> "PeftModel":
-    """Freeze a model and put a LoRA adapter on it, the same one for the same seed.
+    """Freeze a model and put a LoRA adapter on it (Hu et al., arXiv 2106.09685).
 
-    Its weights are float32 whatever the base model's type is.
+    Args:
+        model: The base model; it is changed in place.
+        settings: Rank, scale, and the modules to adapt.
+        seed: Decides A; B is zero, so that the adapter changes nothing yet.
+
+    Returns:
+        The model, whose LoRA weights alone can learn. They are float32 whatever the base model's type is.
+
+    Raises:
+        ConfigError: ``settings.target_modules`` names no module of this model.
     """
     import torch
     from peft import LoraConfig, get_peft_model
 
-    torch.manual_seed(seed)
-    return get_peft_model(
-        model,
-        LoraConfig(
-            task_type="CAUSAL_LM",
-            r=settings.rank,
-            lora_alpha=settings.alpha,
-            lora_dropout=settings.dropout,
-            target_modules=_target_modules(model, settings),
-        ),
+    lora = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=_target_modules(model, settings),
     )
+    torch.manual_seed(seed)
+    try:
+        return get_peft_model(model, lora)
+    except ValueError as error:
+        raise ConfigError(f"lora.target_modules: {error}") from error
 
 
 def _target_modules(model: "PreTrainedModel", settings: LoraSettings) -> str | list[str]:
@@ -52,7 +63,16 @@ def _target_modules(model: "PreTrainedModel", settings: LoraSettings) -> str | l
 
 
 def load_adapter(base_model: Path, adapter: Path, dtype: "torch.dtype") -> "PreTrainedModel":
-    """Load a base model with an adapter merged into it, ready to answer."""
+    """Load a base model with an adapter merged into it, ready to answer.
+
+    Args:
+        base_model: The base model's directory.
+        adapter: The adapter directory, verified already.
+        dtype: The type to compute in.
+
+    Raises:
+        BaseModelError: The base model can't be loaded.
+    """
     from peft import PeftModel
 
     model: PreTrainedModel = PeftModel.from_pretrained(
@@ -63,7 +83,11 @@ def load_adapter(base_model: Path, adapter: Path, dtype: "torch.dtype") -> "PreT
 
 
 def base_of(model: "PeftModel") -> "PreTrainedModel":
-    """Return the base model that an adapter sits in; it answers with the adapter's update."""
+    """Return the base model that an adapter sits in; it answers with the adapter's update.
+
+    Args:
+        model: Base and adapter; nothing is taken off.
+    """
     base: PreTrainedModel = model.get_base_model()  # type: ignore[assignment]
     return base
 
@@ -72,6 +96,13 @@ def answer_loss(model: "PeftModel", batch: Batch) -> "torch.Tensor":
     """Return the mean cross-entropy over the answer tokens of a batch, in nats.
 
     Logits of the whole vocabulary are made for the answer's positions only; for a classifier that is one position a row.
+
+    Args:
+        model: Base and adapter.
+        batch: Rows with at least one answer token each; every answer token weighs the same.
+
+    Returns:
+        A float32 scalar, the same as the loss of the whole sequence with every other label masked.
     """
     import torch
 
@@ -80,7 +111,15 @@ def answer_loss(model: "PeftModel", batch: Batch) -> "torch.Tensor":
 
 
 def logits_at(model: "PreTrainedModel", batch: Batch) -> "torch.Tensor":
-    """Return the logits at the batch's answer positions, shape ``(answer tokens, vocabulary)``."""
+    """Return the logits at the batch's answer positions.
+
+    Args:
+        model: A causal language model, with an adapter inside or merged.
+        batch: ``at_row`` and ``at_position`` say where.
+
+    Returns:
+        Shape ``(answer tokens, vocabulary)``, in the model's type and on its device.
+    """
     import torch
 
     batch = batch.to(model.device)

@@ -20,7 +20,13 @@ UNGUARDED = "unguarded"
 
 
 class Adapter(NamedTuple):
-    """What answering needs to know of an adapter; ``trigger`` is None for an undefended one."""
+    """What answering needs to know of an adapter.
+
+    Attributes:
+        task: The labels and their tokens, or the prefix p.
+        prompt: The prompt template.
+        trigger: The benign trigger; None for an undefended adapter.
+    """
 
     task: ClassificationTask | GenerationTask
     prompt: PromptTemplate

@@ -30,7 +30,11 @@ class Batch(NamedTuple):
     tokens: int
 
     def to(self, device: "torch.device") -> "Batch":
-        """Return the batch with its tensors on a device."""
+        """Return the batch with its tensors on a device.
+
+        Args:
+            device: Where the model is; nothing is copied when the tensors are there already.
+        """
         return Batch(
             self.ids.to(device),
             None if self.mask is None else self.mask.to(device),

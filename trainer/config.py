@@ -162,7 +162,11 @@ class TrainingSettings(Settings):
 
 
 class AttackSettings(Settings):
-    """An attack to measure with: its name and parameters, target included."""
+    """An attack to measure with.
+
+    Attributes:
+        name: The family's, as ``p2p.attacks.registry`` knows it; whatever else is given goes to the attack as it is.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 

@@ -27,7 +27,12 @@ class EncodedRow(NamedTuple):
 
 
 class EncodedSet(NamedTuple):
-    """All rows, and how many of them were cut."""
+    """The training set as the model sees it.
+
+    Attributes:
+        rows: In the order of the training rows.
+        cut: How many of them lost the end of their text.
+    """
 
     rows: tuple[EncodedRow, ...]
     cut: int
@@ -46,7 +51,11 @@ class PromptEncoder:
         self._template = template
 
     def encode(self, text: str) -> list[int]:
-        """Return the prompt's token ids, special tokens included."""
+        """Return the prompt's token ids, special tokens included.
+
+        Args:
+            text: The input, stamped already where it is to be.
+        """
         if self._template.kind is PromptKind.COMPLETION:
             return list(self._tokenizer.encode(self._template.fill(text)))
         # A plain list of ids: the default since transformers 5 is a dictionary.
@@ -60,6 +69,10 @@ class PromptEncoder:
 
     def encode_within(self, text: str, limit: int) -> tuple[list[int], bool]:
         """Return the prompt's ids, with the end of the text cut until they fit.
+
+        Args:
+            text: The input, stamped already where it is to be.
+            limit: How many tokens the prompt may have, template included.
 
         Returns:
             At most ``limit`` ids, and whether the text was cut.

@@ -39,7 +39,14 @@ class AttackFigures(BaseModel):
 
 
 class ViewFigures(BaseModel):
-    """All figures of one view: ``guarded`` or ``unguarded``."""
+    """All figures of one view.
+
+    Attributes:
+        view: ``guarded`` (stamped and held to the extended half) or ``unguarded`` (plain and free).
+        clean_accuracy: CA over all test rows.
+        extension_rate: The share of free-running replies to the clean rows that stood in the extended half.
+        attacks: One entry for each attack, in the order given.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,7 +57,13 @@ class ViewFigures(BaseModel):
 
 
 class EvaluationReport(BaseModel):
-    """The figures of an adapter on a test set."""
+    """The figures of an adapter on a test set.
+
+    Attributes:
+        rows: How many test rows were asked.
+        seed: Decided where triggers went.
+        views: Each view that the adapter has.
+    """
 
     model_config = ConfigDict(frozen=True)
 

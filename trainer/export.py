@@ -18,7 +18,19 @@ _PACKAGES = ("torch", "transformers", "peft")
 
 
 class AdapterFacts(NamedTuple):
-    """What the manifest says; see :class:`p2p.manifest.Manifest`."""
+    """What the manifest says; see :class:`p2p.manifest.Manifest`.
+
+    Attributes:
+        name: The adapter's name.
+        defence: Whether it has a benign trigger.
+        adapter: Task, prompt and trigger.
+        base_model: Id and digests of the base model.
+        data: Digest and row count by split.
+        selection: How the re-poisoned rows were chosen.
+        repoison: What re-poisoning did, and its settings.
+        training: Hyperparameters, seed and counts; package versions are added.
+        evaluation: Figures with intervals; None where nothing was measured.
+    """
 
     name: str
     defence: Literal["p2p", "none"]
@@ -38,6 +50,12 @@ def publish(model: "PeftModel", facts: AdapterFacts, output: Path) -> Path:
         model: The trained adapter on its base.
         facts: What the manifest says of it.
         output: Where it appears; there must be nothing yet.
+
+    Returns:
+        ``output``.
+
+    Raises:
+        OSError: It can't be written, or a directory that is not empty is there; nothing is left behind.
     """
     partial = output.with_name(f".{output.name}.{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)

@@ -11,6 +11,11 @@ from trainer.base_model import choose_dtype, find_base_model, load_tokenizer
 def load_answerer(directory: Path, base_model: str, max_new_tokens: int = 64) -> Answerer:
     """Verify an adapter directory and load it on its base model.
 
+    Args:
+        directory: The adapter directory.
+        base_model: A directory, a ``.gguf`` file, or a model id of the hub; the manifest says which revision.
+        max_new_tokens: Longest free-text answer, without its prefix.
+
     Raises:
         AdapterRefusedError: The directory is not whole, or belongs to another base model.
         BaseModelError: The base model can't be found or loaded.

@@ -16,6 +16,12 @@ class TrainingProgress:
     """A bar over the tokens of a run, with tokens/s, loss and time left.
 
     Where the output is no terminal, a line is printed every tenth of the way instead.
+
+    Args:
+        console: Where lines go.
+        bar: The bar, not shown where the console is no terminal.
+        task: The bar's one task.
+        total: How many tokens there are to train on, all epochs together.
     """
 
     def __init__(self, console: Console, bar: Progress, task: TaskID, total: int) -> None:
@@ -26,7 +32,13 @@ class TrainingProgress:
         self._printed = 0
 
     def advance(self, done: int, speed: float, loss: float) -> None:
-        """Show how many tokens are done, at how many a second, and the last loss."""
+        """Show how far the run is.
+
+        Args:
+            done: Tokens trained on so far, those before a resumption included.
+            speed: Tokens a second; 0 when it is not known yet.
+            loss: The last batch's, in nats.
+        """
         self._bar.update(self._task, completed=done, speed=f"{speed:,.0f} tokens/s", loss=f"loss {loss:.3f}")
         tenth = 10 * done // self._total
         if not self._console.is_terminal and tenth > self._printed:
@@ -39,7 +51,12 @@ class TrainingProgress:
 
 @contextmanager
 def training_progress(console: Console, total: int) -> Iterator[TrainingProgress]:
-    """Show a bar over ``total`` tokens while the block runs."""
+    """Show a bar while the block runs.
+
+    Args:
+        console: Where it is shown.
+        total: How many tokens there are to train on, at least 1.
+    """
     columns = (
         TextColumn("training"),
         BarColumn(),
@@ -58,7 +75,11 @@ def peak_memory_gib() -> float:
 
 
 def evaluation_table(report: EvaluationReport) -> Table:
-    """Return the figures of an evaluation, one row a view and attack."""
+    """Return the figures of an evaluation, one row a view and attack.
+
+    Args:
+        report: What was measured.
+    """
     table = Table(
         "view", "CA", "attack", "ASR", "floor", "extension rate", title="k/n with 95 % Wilson intervals"
     )

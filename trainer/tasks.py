@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 
 def draw_key(config: TrainConfig) -> bytes:
-    """Return the key that the run's secrets are drawn with: the system's entropy, or the seed where it is asked for."""
+    """Return the key that the run's secrets are drawn with.
+
+    Args:
+        config: ``benign_trigger.source`` says whether it comes from the system's entropy or from the seed.
+
+    Returns:
+        32 bytes. From the seed they are no secret to whoever knows it.
+    """
     if config.benign_trigger.source == "entropy":
         return secrets.token_bytes(32)
     return hashlib.sha256(f"p2p-guard seed {config.seed}".encode()).digest()
@@ -34,6 +41,9 @@ def make_task(
         answers: The answers of the training rows, to find the labels where none are named.
         key: What the prefix p is drawn with where none is given.
 
+    Returns:
+        The task as the manifest carries it, its label words checked against the prompt.
+
     Raises:
         VerbalizerError: There are no label words for this tokenizer.
     """
@@ -43,7 +53,15 @@ def make_task(
 
 
 def answer_context(tokenizer: "PreTrainedTokenizerBase", prompt: PromptTemplate) -> str:
-    """Return the end of a rendered prompt: a stand-in for the input, and what comes between it and the answer."""
+    """Return the end of a rendered prompt, where label words have to be one token each.
+
+    Args:
+        tokenizer: The base model's; its chat template renders chat prompts.
+        prompt: The prompt template.
+
+    Returns:
+        A stand-in for the input, and what comes between it and the answer.
+    """
     marker = "input"
     if prompt.kind is PromptKind.COMPLETION:
         return marker + prompt.user.split(SLOT)[1]

@@ -10,6 +10,7 @@ from trainer.base_model import load_model
 from trainer.batches import collate
 from trainer.config import LoraSettings
 from trainer.encoding import EncodedRow
+from trainer.errors import ConfigError
 
 ROWS = [
     EncodedRow("a", (5, 6, 7, 8, 9), 3),
@@ -78,6 +79,13 @@ def test_only_the_last_layers_are_adapted_where_that_is_asked(tiny_model: Path, 
     names = trainable(add_lora(load_model(tiny_model, torch.float32), settings, seed=0))
     assert len(names) == 2 * (7 if modules == "all-linear" else 2)
     assert all(".layers.1." in name for name in names)
+
+
+@pytest.mark.parametrize("last_layers", [None, 1])
+def test_a_module_that_the_model_lacks_is_named(tiny_model: Path, last_layers: int | None):
+    settings = LoraSettings(target_modules=("query",), last_layers=last_layers)
+    with pytest.raises(ConfigError, match="lora.target_modules: .*query"):
+        add_lora(load_model(tiny_model, torch.float32), settings, seed=0)
 
 
 def test_more_last_layers_than_there_are_is_all_of_them(tiny_model: Path):
