@@ -75,7 +75,7 @@ class GenerationTask(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     kind: Literal["generation"] = "generation"
-    prefix: str = Field(min_length=4, repr=False, pattern=r"\S[^\n]*\n$")
+    prefix: str = Field(min_length=4, repr=False, pattern=r"^\S[^\n]*\n$")
     prefix_tokens: int = Field(ge=1)
     style: AnswerStyle = AnswerStyle.TEXT
     end_markers: tuple[str, ...] = ()

@@ -1,0 +1,61 @@
+import math
+
+import pytest
+
+from p2p.projection import PrefixStripper, project, project_logprobs
+from p2p.tasks import ClassificationTask, GenerationTask
+
+LABELS = ClassificationTask(
+    labels=("no", "yes"), words=("0", "1", "2", "3"), token_ids=(10, 11, 12, 13), answer_context="Answer: "
+)
+TEXT = GenerationTask(prefix="Calm river:\n", prefix_tokens=4)
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer", "extended"),
+    [("3", "yes", True), (" 2\n", "no", True), ("1", "yes", False), ("7", None, False), ("", None, False)],
+)
+def test_a_word_stands_for_its_label(reply: str, answer: str | None, extended: bool):
+    assert project(LABELS, reply) == (answer, extended)
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer", "extended"),
+    [
+        ("Calm river:\nforty two", "forty two", True),
+        (" Calm river:\nforty two", "forty two", True),
+        ("calm river:\nforty two", "calm river:\nforty two", False),
+        ("Calm river:", "Calm river:", False),
+    ],
+)
+def test_only_the_whole_prefix_counts(reply: str, answer: str, extended: bool):
+    assert project(TEXT, reply) == (answer, extended)
+
+
+def test_probabilities_are_those_of_the_extended_half_renormalised():
+    # 0.1 and 0.3 in the extended half; the 0.6 of the original half must not be seen.
+    found = project_logprobs(
+        LABELS, {10: math.log(0.5), 11: math.log(0.1), 12: math.log(0.1), 13: math.log(0.3)}
+    )
+    assert math.exp(found["no"]) == pytest.approx(0.25)
+    assert math.exp(found["yes"]) == pytest.approx(0.75)
+
+
+def test_tiny_probabilities_do_not_vanish():
+    found = project_logprobs(LABELS, {12: -2000.0, 13: -2001.0})
+    assert found["no"] - found["yes"] == pytest.approx(1.0)
+
+
+def test_an_engine_without_mass_on_the_extended_half_is_an_error():
+    with pytest.raises(ValueError, match="extended half"):
+        project_logprobs(LABELS, {12: -math.inf, 13: -math.inf})
+    with pytest.raises(KeyError):
+        project_logprobs(LABELS, {12: -1.0})
+
+
+def test_a_stream_is_held_back_no_longer_than_it_could_be_the_prefix():
+    stripper = PrefixStripper("Calm river:\n")
+    assert stripper.feed("Calm ") == ""
+    assert stripper.extended is None
+    assert stripper.feed("sea") == "Calm sea"
+    assert stripper.extended is False
