@@ -86,7 +86,7 @@ class GenerationSettings(Settings):
 
     kind: Literal["generation"] = "generation"
     style: AnswerStyle = AnswerStyle.TEXT
-    prefix: str | None = Field(default=None, repr=False)
+    prefix: str | None = Field(default=None, repr=False, min_length=4, pattern=r"\S[^\n]*\n$")
     max_new_tokens: int = Field(default=64, ge=1)
 
 

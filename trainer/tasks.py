@@ -6,6 +6,9 @@ import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from jinja2 import TemplateError
+
+from p2p.errors import PromptError, VerbalizerError
 from p2p.prompts import SLOT, PromptKind, PromptTemplate
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
@@ -46,10 +49,12 @@ def make_task(
 
     Raises:
         VerbalizerError: There are no label words for this tokenizer.
+        PromptError: The base model's chat template can't render the prompt.
     """
+    context = answer_context(tokenizer, config.prompt)
     if isinstance(config.task, GenerationSettings):
         return _generation(config.task, tokenizer, key)
-    return _classification(config.task, tokenizer, config.prompt, answers)
+    return _classification(config.task, tokenizer, context, answers)
 
 
 def answer_context(tokenizer: "PreTrainedTokenizerBase", prompt: PromptTemplate) -> str:
@@ -61,23 +66,34 @@ def answer_context(tokenizer: "PreTrainedTokenizerBase", prompt: PromptTemplate)
 
     Returns:
         A stand-in for the input, and what comes between it and the answer.
+
+    Raises:
+        PromptError: The base model has no chat template, or one that refuses this chat.
     """
     marker = "input"
     if prompt.kind is PromptKind.COMPLETION:
         return marker + prompt.user.split(SLOT)[1]
     chat = [{"role": turn["role"], "content": turn["content"]} for turn in prompt.messages(marker)]
-    rendered = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+    try:
+        rendered = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+    except (ValueError, TemplateError) as error:
+        raise PromptError(
+            f"the base model can't render this chat: {error}. Change prompt.system, or set prompt.kind to `completion`."
+        ) from error
     return marker + str(rendered).rsplit(marker, 1)[1]
 
 
 def _classification(
     settings: ClassificationSettings,
     tokenizer: "PreTrainedTokenizerBase",
-    prompt: PromptTemplate,
+    context: str,
     answers: Sequence[str],
 ) -> ClassificationTask:
     labels = settings.labels or tuple(sorted(set(answers)))
-    context = answer_context(tokenizer, prompt)
+    if settings.words and len(settings.words) != 2 * len(labels):
+        raise VerbalizerError(
+            f"task.words must be {2 * len(labels)}, two for each of the {len(labels)} labels, got {len(settings.words)}"
+        )
 
     def tokenize(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False))

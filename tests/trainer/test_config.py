@@ -55,6 +55,7 @@ def test_an_unknown_key_has_the_nearest_known_one_named(tmp_path: Path, change: 
             "selection.rho: Input should be less than or equal",
         ),
         ({"task": {"kind": "poetry"}}, "task: .*'classification', 'generation'"),
+        ({"task": {"kind": "generation", "prefix": "no end"}}, "task.prefix: String should match pattern"),
         ({"name": "../elsewhere"}, "name: String should match pattern"),
         ({1: 2}, "Keys should be strings"),
     ],

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from p2p.errors import VerbalizerError
+from p2p.errors import PromptError, VerbalizerError
 from p2p.prompts import PromptKind, PromptTemplate
 from p2p.tasks import ClassificationTask, GenerationTask
 from trainer.config import TrainConfig
@@ -53,6 +53,28 @@ def test_a_word_of_two_tokens_is_refused(tokenizer: Any):
     chosen = {"kind": "classification", "words": ("w", "x", "y", "zz")}
     with pytest.raises(VerbalizerError, match="'zz' is not one token"):
         labels(tokenizer, ["a", "b"], task=chosen)
+
+
+def test_too_few_words_are_refused(tokenizer: Any):
+    chosen = {"kind": "classification", "words": ("w", "x")}
+    with pytest.raises(VerbalizerError, match="task.words must be 4, two for each of the 2 labels, got 2"):
+        labels(tokenizer, ["a", "b"], task=chosen)
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        (None, "chat_template is not set"),
+        ("{{ raise_exception('System role not supported') }}", "System role not supported"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["classification", "generation"])
+def test_a_chat_that_the_base_model_cannot_render_is_refused(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch, template: str | None, said: str, kind: str
+):
+    monkeypatch.setattr(tokenizer, "chat_template", template)
+    with pytest.raises(PromptError, match=f"(?s){said}.*prompt.kind"):
+        make_task(config(prompt={}, task={"kind": kind}), tokenizer, ["a", "b"], b"key")
 
 
 def test_the_answer_context_is_what_stands_between_input_and_answer(tokenizer: Any):
