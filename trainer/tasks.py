@@ -14,6 +14,7 @@ from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
 from p2p.verbalizer import find_verbalizer, verify_words
 from trainer.config import ClassificationSettings, GenerationSettings, TrainConfig
+from trainer.errors import BaseModelError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -50,6 +51,7 @@ def make_task(
     Raises:
         VerbalizerError: There are no label words for this tokenizer.
         PromptError: The base model's chat template can't render the prompt.
+        BaseModelError: The answers are free text, and the tokenizer has no end token.
     """
     context = answer_context(tokenizer, config.prompt)
     if isinstance(config.task, GenerationSettings):
@@ -111,6 +113,10 @@ def _classification(
 def _generation(
     settings: GenerationSettings, tokenizer: "PreTrainedTokenizerBase", key: bytes
 ) -> GenerationTask:
+    if tokenizer.eos_token_id is None:
+        raise BaseModelError(
+            "the base model's tokenizer has no end token, which free text must learn to end in"
+        )
     prefix = settings.prefix or _draw_prefix(key)
     markers = [tokenizer.eos_token, tokenizer.pad_token]
     return GenerationTask(

@@ -90,6 +90,21 @@ def test_a_run_that_was_stopped_ends_with_130(config: Path, monkeypatch: pytest.
     assert "error" not in said
 
 
+@pytest.mark.parametrize("flag", ["resume", "restart"])
+def test_what_becomes_of_an_unfinished_run_is_the_person_s_choice(
+    config: Path, monkeypatch: pytest.MonkeyPatch, flag: str
+):
+    chosen: dict[str, bool] = {}
+
+    def stopped(*_: object, **choice: bool) -> None:
+        chosen.update(choice)
+        raise InterruptedRunError("stopped")
+
+    monkeypatch.setattr("trainer.recipe.train", stopped)
+    call("train", config, f"--{flag}", code=130)
+    assert [name for name, asked in chosen.items() if asked] == [flag]
+
+
 def test_an_output_that_is_there_is_a_usage_error_and_stays(config: Path, tmp_path: Path):
     (tmp_path / "out").mkdir()
     assert "is there already" in call("train", config, code=2)

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -5,7 +6,9 @@ import pytest
 from p2p.errors import PromptError, VerbalizerError
 from p2p.prompts import PromptKind, PromptTemplate
 from p2p.tasks import ClassificationTask, GenerationTask
+from trainer.base_model import load_tokenizer
 from trainer.config import TrainConfig
+from trainer.errors import BaseModelError
 from trainer.tasks import answer_context, draw_key, make_task
 
 PLAIN = {"kind": "completion", "user": "{input}\nAnswer: "}
@@ -96,6 +99,13 @@ def test_the_prefix_is_drawn_from_the_key_and_is_not_the_trigger(tokenizer: Any)
 def test_a_prefix_that_is_given_is_counted_in_tokens(tokenizer: Any):
     task = text(tokenizer, b"key", prefix="Safe words:\n", style="maths")
     assert (task.prefix, task.prefix_tokens, task.style) == ("Safe words:\n", 12, "maths")
+
+
+def test_free_text_needs_an_end_token(tiny_model: Path):
+    endless = load_tokenizer(tiny_model)
+    endless.eos_token = None
+    with pytest.raises(BaseModelError, match="no end token"):
+        text(endless, b"key")
 
 
 def test_end_and_padding_markers_are_dropped_from_answers(tokenizer: Any):
