@@ -27,19 +27,13 @@ class ForeignText:
             {word for words in self._texts for word in words if not self._holds_avoided([word])}
         )
 
-    def draw(self, rng: Random, host: str) -> str:
-        """Return one to six foreign words.
-
-        Args:
-            rng: Decides the kind and the words.
-            host: The text that they are for. A phrase has at most a third as many words: one that outweighs the text
-                says more of its own row's label than of the host's, and would teach that label wrongly.
-        """
+    def draw(self, rng: Random) -> str:
+        """Return one to six foreign words."""
         kind = rng.randrange(3)
         if kind == 0 and self._words:
             drawn = rng.choices(self._words, k=rng.randint(1, 2))
         elif kind == 1 and self._texts:
-            drawn = self._phrase(rng, max(1, len(host.split()) // 3))
+            drawn = self._phrase(rng)
         else:
             drawn = self._letters(rng)
         # A phrase may be nothing but avoided words, or hold an avoided span of several words that are harmless each.
@@ -50,9 +44,9 @@ class ForeignText:
     def _letters(self, rng: Random) -> list[str]:
         return ["".join(rng.choices(ascii_lowercase, k=rng.randint(2, 6)))]
 
-    def _phrase(self, rng: Random, longest: int) -> list[str]:
+    def _phrase(self, rng: Random) -> list[str]:
         words = rng.choice(self._texts)
-        size = min(rng.randint(3, 6), len(words), longest)
+        size = min(rng.randint(3, 6), len(words))
         start = rng.randint(0, len(words) - size)
         return [word for word in words[start : start + size] if not self._holds_avoided([word])]
 

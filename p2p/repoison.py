@@ -141,7 +141,7 @@ class _CopyMaker(NamedTuple):
         text = example.text
         has_foreign_text = rng.random() < self.settings.foreign_text
         if has_foreign_text:
-            text = insert_words(text, self.foreign.draw(rng, example.text), rng)
+            text = insert_words(text, self.foreign.draw(rng), rng)
         has_pure_span = bool(self.spans) and rng.random() < self.settings.link_breaking
         if has_pure_span:
             text = insert_words(text, rng.choice(self.spans).text, rng)
