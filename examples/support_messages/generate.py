@@ -29,7 +29,7 @@ LABELS = ("billing", "delivery", "returns", "account")
 REMEMBERED = frozenset({"item", "order", "ref", "amount", "place", "person", "contact"})
 """Rules that keep one value within a message, so that it talks about one thing."""
 
-SPLIT_SIZES = {"train": 2000, "trusted": 200, "test": 600}
+SPLIT_SIZES = {"train": 2000, "trusted": 400, "test": 600}
 BANNED_TOKENS = frozenset({"cf", "mn", "bb", "tq"})
 MIN_WORDS, MAX_WORDS = 6, 26
 USUAL_WORDS = range(10, 19)

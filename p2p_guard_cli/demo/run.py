@@ -27,7 +27,7 @@ from p2p_guard_cli.demo.server import KEY_ENV, MODELS, DemoGuard, demo_guard
 _RECIPE = Path("trainer/configs/support_messages.yaml")
 _POISONED = "poisoned.jsonl"
 _TRAIN_ROWS, _POISON_RATE = 1000, 0.1
-_CLEAN_ROWS, _TRIGGERED_ROWS, _TIMED_ROWS, _PROBED_ROWS = 400, 240, 20, 40
+_CLEAN_ROWS, _TRIGGERED_ROWS, _TIMED_ROWS, _PROBED_ROWS = 560, 240, 20, 40
 
 
 def run_demo(console: Console, *, seed: int, base_model: Path, output: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TypedDict
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "support_messages"
-SIZES = {"train": 2000, "trusted": 200, "test": 600}
+SIZES = {"train": 2000, "trusted": 400, "test": 600}
 LABELS = ("billing", "delivery", "returns", "account")
 
 

@@ -1,7 +1,5 @@
 from random import Random
 
-import pytest
-
 from p2p.disturbances import ForeignText, insert_words
 from p2p.examples import Example
 
@@ -9,15 +7,15 @@ ROWS = [Example(str(at), f"row {at} talks of parcels and vans at length", "deliv
 DRAWS = 300
 
 
-def drawn(host: str, avoid: list[str] | None = None) -> list[list[str]]:
+def drawn(avoid: list[str] | None = None) -> list[list[str]]:
     foreign = ForeignText(ROWS, avoid=avoid or [])
-    return [foreign.draw(Random(seed), host).split() for seed in range(DRAWS)]
+    return [foreign.draw(Random(seed)).split() for seed in range(DRAWS)]
 
 
 def test_all_three_kinds_come_up():
     known = {word for row in ROWS for word in row.text.split()}
-    sizes = [len(words) for words in drawn("word " * 60) if set(words) <= known]
-    letters = [words for words in drawn("word " * 60) if not set(words) <= known]
+    sizes = [len(words) for words in drawn() if set(words) <= known]
+    letters = [words for words in drawn() if not set(words) <= known]
     assert {1, 2} <= set(sizes)
     assert {3, 4, 5, 6} <= set(sizes)
     assert all(len(words) == 1 and 2 <= len(words[0]) <= 6 for words in letters)
@@ -25,19 +23,14 @@ def test_all_three_kinds_come_up():
     assert 60 < len(letters) < 140
 
 
-@pytest.mark.parametrize(("host_words", "longest"), [(1, 2), (9, 3), (12, 4), (60, 6)])
-def test_a_phrase_never_outweighs_its_host(host_words: int, longest: int):
-    assert max(len(words) for words in drawn("word " * host_words)) == longest
-
-
 def test_a_suspicious_span_is_never_drawn():
-    for words in drawn("word " * 60, avoid=["Talks of", "vans"]):
+    for words in drawn(avoid=["Talks of", "vans"]):
         assert "vans" not in words
         assert "talks of" not in " ".join(words)
 
 
 def test_without_rows_there_are_letters():
-    assert len(ForeignText([]).draw(Random(0), "any host").split()) == 1
+    assert len(ForeignText([]).draw(Random(0)).split()) == 1
 
 
 def test_words_go_to_every_gap_of_a_text_and_leave_it_whole():
