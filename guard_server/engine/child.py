@@ -117,8 +117,12 @@ class VllmChild:
         while True:
             watcher = asyncio.create_task(self._watch_health())
             process = self._process
-            code = await process.wait() if process else None
-            watcher.cancel()
+            try:
+                code = await process.wait() if process else None
+            finally:
+                # When the supervision ends, too: the client is closed next.
+                watcher.cancel()
+                await asyncio.gather(watcher, return_exceptions=True)
             failures = 0 if self.is_up else failures + 1
             self.is_up = False
             self.restarts += 1

@@ -1,0 +1,39 @@
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from guard_server.middleware.body_limit import BodyLimitMiddleware
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    body = await Request(scope, receive).body()
+    await Response(body)(scope, receive, send)
+
+
+async def post(content: bytes | AsyncIterator[bytes]) -> httpx.Response:
+    transport = httpx.ASGITransport(BodyLimitMiddleware(echo, limit=10))
+    async with httpx.AsyncClient(transport=transport, base_url="http://guard") as client:
+        return await client.post("/", content=content)
+
+
+@pytest.mark.parametrize("size", [0, 9, 10])
+async def test_a_body_within_the_limit_arrives_whole(size: int):
+    assert (await post(b"x" * size)).content == b"x" * size
+
+
+async def test_a_larger_body_is_a_413_in_openais_shape():
+    reply = await post(b"x" * 11)
+    assert reply.status_code == 413
+    assert reply.json()["error"]["message"] == "the body is larger than 10 bytes"
+
+
+async def test_a_body_without_a_declared_length_is_counted_as_it_comes():
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(4):
+            yield b"xxx"
+
+    assert (await post(pieces())).status_code == 413

@@ -1,0 +1,79 @@
+"""A merged copy answers as the base model with the adapter on does, and is refused once it was touched."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from rich.console import Console
+from transformers import AutoModelForCausalLM
+
+from guard_server.adapter import LoadedAdapter, load_adapters
+from guard_server.errors import GuardConfigError
+from guard_server.merging import merged_copy
+from guard_server.settings import GuardConfig
+from tests.trainer.conftest import make_tiny, write_rows
+from trainer.config import TrainConfig
+from trainer.recipe import train
+
+pytestmark = pytest.mark.model
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def adapter(base: Path, tmp_path_factory: pytest.TempPathFactory) -> LoadedAdapter:
+    home = tmp_path_factory.mktemp("trained")
+    data = {
+        name: {"path": str(write_rows(home / f"{name}.jsonl", 16, name)), "id": "id"}
+        for name in ("train", "trusted")
+    }
+    config: dict[str, Any] = {
+        "name": "tiny",
+        "base_model": str(base),
+        "output": str(home / "out"),
+        "data": data,
+    }
+    training = {"epochs": 1, "batch_size": 8, "learning_rate": 0.1}
+    path = train(
+        TrainConfig.model_validate(config | {"training": training}), Console(file=io.StringIO())
+    ).path
+    served = {"base_model": base, "adapters": [{"name": "tiny", "path": path}]}
+    return load_adapters(GuardConfig.model_validate(served))["tiny"]
+
+
+def logits(model: Any) -> torch.Tensor:
+    with torch.inference_mode():
+        found: torch.Tensor = model(torch.tensor([[5, 6, 7, 8]])).logits
+    return found
+
+
+def test_merging_changes_no_answer(base: Path, adapter: LoadedAdapter, tmp_path: Path):
+    merged = AutoModelForCausalLM.from_pretrained(merged_copy(adapter, base, tmp_path))
+    plain = AutoModelForCausalLM.from_pretrained(base)
+    before = logits(plain)
+    with_adapter = logits(PeftModel.from_pretrained(plain, adapter.verified.path))
+    torch.testing.assert_close(logits(merged), with_adapter, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(with_adapter, before, atol=1e-3)
+
+
+def test_a_copy_is_made_once_and_its_cache_is_private(base: Path, adapter: LoadedAdapter, tmp_path: Path):
+    cache = tmp_path / "cache"
+    first = merged_copy(adapter, base, cache)
+    made = (first / "config.json").stat().st_mtime_ns
+    assert merged_copy(adapter, base, cache) == first
+    assert (first / "config.json").stat().st_mtime_ns == made
+    assert cache.stat().st_mode & 0o077 == 0
+    assert [path.name for path in cache.iterdir()] == [adapter.target]
+
+
+def test_a_touched_copy_is_refused(base: Path, adapter: LoadedAdapter, tmp_path: Path):
+    copy = merged_copy(adapter, base, tmp_path)
+    (copy / "config.json").write_text((copy / "config.json").read_text() + " ")
+    with pytest.raises(GuardConfigError, match="Remove it and start again"):
+        merged_copy(adapter, base, tmp_path)
