@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from p2p.normalise import AnswerStyle
 from p2p.prompts import PromptTemplate
@@ -90,7 +90,14 @@ class GenerationSettings(Settings):
     max_new_tokens: int = Field(default=64, ge=1)
 
 
-TaskSettings = Annotated[ClassificationSettings | GenerationSettings, Field(discriminator="kind")]
+def _with_kind(block: object) -> object:
+    return {"kind": "classification", **block} if isinstance(block, dict) and "kind" not in block else block
+
+
+TaskSettings = Annotated[
+    Annotated[ClassificationSettings | GenerationSettings, Field(discriminator="kind")],
+    BeforeValidator(_with_kind),
+]
 
 
 class TriggerSettings(Settings):

@@ -25,11 +25,13 @@ class Splits(NamedTuple):
         train: The data set D, possibly poisoned.
         trusted: Rows that are known to be clean, ``max_trusted`` at most; empty without such a split.
         test: Held-out rows without those that are trained on; empty without such a split.
+        trained_on: How many rows of the test split were left out because they stand in the training set.
     """
 
     train: list[Example]
     trusted: list[Example]
     test: list[Example]
+    trained_on: int
 
 
 class _Read(NamedTuple):
@@ -48,7 +50,8 @@ def load_splits(settings: DataSettings, labels: Sequence[str] | None, *, classif
         classify: Whether answers are labels.
 
     Raises:
-        DataError: A row can't be used, a class has too few rows, or a trusted row is a test row too.
+        DataError: A row can't be used, a class has too few rows, a trusted row is a test row too, or every test row is
+            trained on.
     """
     sources = (settings.train, settings.trusted, settings.test)
     numbered = [_read(source) if source else [] for source in sources]
@@ -59,10 +62,17 @@ def load_splits(settings: DataSettings, labels: Sequence[str] | None, *, classif
             if source:
                 _require_known_labels(source, rows, known)
         _require_enough(settings, train, known)
+    held_out = test
     if settings.test:
         _require_apart(settings.test, trusted, numbered[2])
-        test = _without_texts_of(train, test)
-    return Splits(train, _first_of_each(trusted, settings.max_trusted, classify=classify), test)
+        held_out = _without_texts_of(train, test)
+        if not held_out:
+            raise DataError(
+                "every row stands in the training set, too: nothing is left to measure on",
+                Location(settings.test.path),
+            )
+    kept = _first_of_each(trusted, settings.max_trusted, classify=classify)
+    return Splits(train, kept, held_out, trained_on=len(test) - len(held_out))
 
 
 def read_examples(source: DataSource) -> list[Example]:

@@ -302,6 +302,8 @@ def _announce(
         console.print(
             f"  {encoded.cut} rows were longer than {config.training.max_length} tokens and lost their end"
         )
+    if splits.trained_on:
+        console.print(f"  {splits.trained_on} test rows stand in the training set, too, and are left out")
     if not splits.test:
         console.print("  no test split: nothing will be measured")
     elif not attacks:

@@ -136,3 +136,8 @@ def test_the_prefix_is_not_in_the_repr(tmp_path: Path):
 @pytest.mark.parametrize("path", sorted(Path("trainer/configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_shipped_configs_fit(path: Path):
     assert load_config(path).name
+
+
+def test_a_task_without_a_kind_is_a_classification(settings: dict[str, Any]):
+    found = TrainConfig.model_validate(settings | {"task": {"labels": ["billing", "delivery"]}})
+    assert found.task.kind == "classification"

@@ -233,3 +233,10 @@ def test_a_file_is_described_by_its_digest_and_a_hub_set_by_its_name(tmp_path: P
         "rows": 0,
     }
     assert describe(DataSource(path="some/set"), [])["sha256"] is None
+
+
+def test_a_test_split_that_is_all_trained_on_is_refused(tmp_path: Path):
+    rows = write_rows(tmp_path / "rows.jsonl", 16, "rows")
+    source = DataSource(path=str(rows), id="id")
+    with pytest.raises(DataError, match="nothing is left to measure on"):
+        load_splits(DataSettings(train=source, test=source), None, classify=True)
