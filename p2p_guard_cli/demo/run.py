@@ -43,8 +43,9 @@ def run_demo(console: Console, *, seed: int, base_model: Path, output: Path) -> 
         DemoError: A step failed, or ``output`` holds files of somebody else.
     """
     started = time.monotonic()
-    # A polite kill must stop what was started, as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A polite kill must stop what was started, as Ctrl-C does; and that, too, where a background shell has it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     if not base_model.is_dir():
         raise DemoError(f"{base_model} is not there. `make model` puts it there.")
     _empty(output)
@@ -116,6 +117,7 @@ async def _drive(console: Console, guard: DemoGuard, seed: int) -> dict[str, Any
                 clean = await ask_all(client, model, test, bar, task)
                 attacked = await ask_all(client, model, triggered, bar, task)
                 columns[view] = measure(test, clean, counted, attacked)
+                console.print(f"  {view}: {len(clean) + len(attacked)} messages answered")
         seconds = await latencies(client, test[:_TIMED_ROWS])
         shown = await examples(client, counted[:3], seed)
     console.print(figures_table(columns, seconds))

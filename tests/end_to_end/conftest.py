@@ -1,4 +1,4 @@
-"""Guards on real vLLM with adapters trained on the real small model, started once a session."""
+"""Guards on real vLLM with adapters trained on the real small model, started once a module."""
 
 import io
 import json
@@ -83,7 +83,7 @@ def _train(config: dict[str, Any]) -> Path:
     return train(TrainConfig.model_validate(config), Console(file=io.StringIO())).path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("trained")
     write_rows(home / "train.jsonl", 16, "train")
@@ -92,7 +92,7 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _train(_config(home, "support", {"kind": "classification"}, prompt))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A generation adapter, trained to repeat what it is told to say."""
     home = tmp_path_factory.mktemp("writer")
@@ -138,7 +138,7 @@ def running_guard(home: Path, adapters: dict[str, Path], *more: str) -> Iterator
         assert left == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def guard(adapter: Path, writer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
     with running_guard(tmp_path_factory.mktemp("guard"), {"support": adapter, "writer": writer}) as found:
         yield found

@@ -1,7 +1,7 @@
 """The demo's edges; its figures come from `make demo`."""
 
+import contextlib
 import io
-import os
 import signal
 import subprocess
 import sys
@@ -66,12 +66,19 @@ def test_a_missing_base_model_is_named_with_the_next_step(tmp_path: Path):
 def test_an_interrupted_demo_leaves_no_process(blow: signal.Signals, tmp_path: Path):
     command = [sys.executable, "-m", "p2p_guard_cli", "demo", "--output", str(tmp_path / "demo")]
     command += ["--base-model", str(BASE.resolve())]
-    demo = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
+    # As a shell does to its background jobs; the demo must not take that over.
+    ignoring = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
+    demo = subprocess.Popen(ignoring, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     started = wait_for_children(demo.pid, "train")
-    demo.send_signal(blow)
-    assert demo.wait(30) == 130
-    _, left = psutil.wait_procs(started, timeout=10)
-    assert left == []
+    try:
+        demo.send_signal(blow)
+        assert demo.wait(30) == 130
+        _, left = psutil.wait_procs(started, timeout=10)
+        assert left == []
+    finally:
+        for process in (demo, *started):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def wait_for_children(pid: int, verb: str):
