@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from p2p.disturbances import ForeignText, insert_words
+from p2p.disturbances import ForeignText, LinkBreaker, insert_words
 from p2p.examples import Example
-from p2p.selection import Selection
-from p2p.spans import PureSpan, SpanSettings, pure_spans
+from p2p.selection import Selection, Suspect
+from p2p.spans import SpanSettings, pure_spans
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
 
@@ -107,9 +107,10 @@ def repoison(
     Raises:
         LabelError: A row has a label that the task does not know.
     """
-    spans = find_pure_spans(examples, settings)
-    foreign = ForeignText([*examples, *selection.rows], avoid=[span.text for span in spans])
-    maker = _CopyMaker(task, trigger, settings, foreign, spans)
+    suspects = find_suspects(examples, selection, settings)
+    avoid = [words for suspect in suspects for words in suspect.words]
+    foreign = ForeignText([*examples, *selection.rows], avoid=avoid)
+    maker = _CopyMaker(task, trigger, settings, foreign, LinkBreaker(suspects))
     copies = [
         maker.make(example, number, Random(f"{seed}:copy:{example.id}:{number}"))
         for example in selection.rows
@@ -121,13 +122,23 @@ def repoison(
     ]
     rows = [*originals, *(copy.row for copy in copies)]
     Random(f"{seed}:order").shuffle(rows)
-    return RepoisonedSet(tuple(rows), _report(task, originals, selection, copies, spans))
+    return RepoisonedSet(tuple(rows), _report(task, originals, selection, copies, len(suspects)))
 
 
-def find_pure_spans(examples: Sequence[Example], settings: RepoisonSettings) -> list[PureSpan]:
-    """Return the pure spans that link breaking uses."""
+def find_suspects(
+    examples: Sequence[Example], selection: Selection, settings: RepoisonSettings
+) -> tuple[Suspect, ...]:
+    """Return what link breaking uses: the selection's suspects, or the pure spans of the training set.
+
+    Args:
+        examples: The training set.
+        selection: Where its suspects are None, pure spans are looked for.
+        settings: When a span counts as pure.
+    """
+    if selection.suspects is not None:
+        return selection.suspects
     wanted = SpanSettings(settings.span_longest, settings.span_min_rows, settings.span_purity)
-    return pure_spans(examples, wanted)
+    return tuple(Suspect((span.text,), 1.0) for span in pure_spans(examples, wanted))
 
 
 class _CopyMaker(NamedTuple):
@@ -135,16 +146,16 @@ class _CopyMaker(NamedTuple):
     trigger: BenignTrigger
     settings: RepoisonSettings
     foreign: ForeignText
-    spans: Sequence[PureSpan]
+    breaker: LinkBreaker
 
     def make(self, example: Example, number: int, rng: Random) -> _Copy:
         text = example.text
         has_foreign_text = rng.random() < self.settings.foreign_text
         if has_foreign_text:
             text = insert_words(text, self.foreign.draw(rng), rng)
-        has_pure_span = bool(self.spans) and rng.random() < self.settings.link_breaking
+        has_pure_span = bool(self.breaker) and rng.random() < self.settings.link_breaking
         if has_pure_span:
-            text = insert_words(text, rng.choice(self.spans).text, rng)
+            text = self.breaker.insert(text, rng)
         target = self.task.target_text(example.answer, extended=True)
         row = TrainingRow(f"{example.id}#{number}", self.trigger.stamp(text), target, extended=True)
         return _Copy(row, example.answer, has_foreign_text, has_pure_span)
@@ -155,7 +166,7 @@ def _report(
     originals: Sequence[TrainingRow],
     selection: Selection,
     copies: Sequence[_Copy],
-    spans: Sequence[PureSpan],
+    suspects: int,
 ) -> RepoisonReport:
     by_answer = Counter(copy.answer for copy in copies) if isinstance(task, ClassificationTask) else {}
     return RepoisonReport(
@@ -165,5 +176,5 @@ def _report(
         extended_rows_by_answer=dict(sorted(by_answer.items())),
         with_foreign_text=sum(copy.has_foreign_text for copy in copies),
         with_pure_span=sum(copy.has_pure_span for copy in copies),
-        pure_spans_found=len(spans),
+        pure_spans_found=suspects,
     )

@@ -20,10 +20,13 @@ from trainer.defences.base import Case, Fitted
 from trainer.encoding import EncodedRow, encode_rows
 from trainer.fitting import make_optimizer, training_steps
 from trainer.report import training_progress
+from trainer.selection.embeddings import embed_prompts
 from trainer.trunk import make_trunk
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 _CURVE_POINTS = 40
 
@@ -113,6 +116,15 @@ class BenchLab:
                     torch.nn.init.zeros_(weight)
             return
         set_peft_model_state_dict(self._peft, dict(fitted.weights))
+
+    def embed(self, case: Case, texts: Sequence[str]) -> "NDArray[np.float32]":
+        """Return the hidden state of the last prompt token two thirds up the frozen base model, one row a text.
+
+        Args:
+            case: Its prompt is put around each text.
+            texts: Inputs, not stamped.
+        """
+        return embed_prompts(self.model, self.tokenizer, case.prompt, self.trunk, texts)
 
     def perplexities(self, texts: Sequence[str]) -> list[float]:
         """Return the base model's perplexity of each text, without prompt or adapter; of one token, infinity."""
