@@ -1,7 +1,7 @@
 """Asking a model in process, by the guard's rules: stamped and held to the extended half, or free and plain."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from p2p.normalise import normalise
 from p2p.projection import Projection, project
@@ -15,6 +15,8 @@ from trainer.trunk import Trunk
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+T = TypeVar("T")
 
 GUARDED = "guarded"
 UNGUARDED = "unguarded"
@@ -90,20 +92,74 @@ class Answerer:
         Returns:
             The projected answers in the order of the texts; ``extended`` says where the free-running model stood.
         """
+        guarded = view == GUARDED
+        return self._ask(texts, lambda rows: self._replies(rows, guarded=guarded), guarded=guarded)
+
+    def answer_freely(self, texts: Sequence[str]) -> list[Projection]:
+        """Answer each text plain and with the whole vocabulary open: a classifier may say what is no label at all.
+
+        Args:
+            texts: Inputs as a user writes them.
+
+        Returns:
+            The projected answers in the order of the texts; None where a classifier's answer is no label word.
+        """
+        task = self._adapter.task
+        if not isinstance(task, ClassificationTask):
+            return self.answer(texts, UNGUARDED)
+        return self._ask(texts, lambda rows: self._first_words(task, rows), guarded=False)
+
+    def label_probabilities(self, texts: Sequence[str], view: str) -> list[tuple[float, ...]]:
+        """Return how probable each label is, for each text.
+
+        Args:
+            texts: Inputs as a user writes them.
+            view: ``guarded`` takes the extended half alone, ``unguarded`` the original half alone.
+
+        Returns:
+            In the order of the texts, one probability for each label, in the order of the labels; they sum to 1.
+
+        Raises:
+            ValueError: The task is free text.
+        """
+        task = self._adapter.task
+        if not isinstance(task, ClassificationTask):
+            raise ValueError("free text has no label probabilities")  # noqa: TRY004 - the adapter's task, no argument
+        guarded = view == GUARDED
+        tokens = task.extended_token_ids if guarded else task.token_ids[: len(task.labels)]
+        return self._ask(texts, lambda rows: self._probabilities(rows, tokens), guarded=guarded)
+
+    def _ask(
+        self, texts: Sequence[str], reply: Callable[[Sequence[EncodedRow]], Sequence[T]], *, guarded: bool
+    ) -> list[T]:
+        """Put the texts into batches of like length, ask them, and put the replies into the order of the texts."""
         import torch
 
-        guarded = view == GUARDED
         prompts = [self._prompt(str(at), text, guarded=guarded) for at, text in enumerate(texts)]
-        answers: dict[str, Projection] = {}
+        replies: dict[str, T] = {}
         by_length = sorted(prompts, key=lambda row: len(row.ids))
         with torch.inference_mode():
             for start in range(0, len(by_length), self._batch_size):
                 rows = by_length[start : start + self._batch_size]
-                answers.update(
-                    zip((row.id for row in rows), self._replies(rows, guarded=guarded), strict=True)
-                )
+                replies.update(zip((row.id for row in rows), reply(rows), strict=True))
                 self._on_progress(len(rows))
-        return [answers[str(at)] for at in range(len(texts))]
+        return [replies[str(at)] for at in range(len(texts))]
+
+    def _first_words(self, task: ClassificationTask, rows: Sequence[EncodedRow]) -> list[Projection]:
+        size = len(task.labels)
+        known = task.token_ids if self._adapter.trigger else task.token_ids[:size]
+        said = logits_at(self._model, collate(rows, self._pad)).argmax(dim=1).tolist()
+        spots = [known.index(token) if token in known else None for token in said]
+        return [
+            Projection(None, extended=False)
+            if spot is None
+            else Projection(task.labels[spot % size], extended=spot >= size)
+            for spot in spots
+        ]
+
+    def _probabilities(self, rows: Sequence[EncodedRow], tokens: Sequence[int]) -> list[tuple[float, ...]]:
+        logits = logits_at(self._model, collate(rows, self._pad))[:, list(tokens)]
+        return [tuple(row) for row in logits.double().softmax(dim=1).tolist()]
 
     def _prompt(self, row_id: str, text: str, *, guarded: bool) -> EncodedRow:
         trigger = self._adapter.trigger
