@@ -1,6 +1,7 @@
 """What an attack is: a pure function of an example and a seed, and a target."""
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from random import Random
 from typing import ClassVar
 
@@ -33,11 +34,11 @@ class Attack(BaseModel, ABC):
     def trigger(self, example: Example, seed: int) -> Example:
         """Return the example with the malicious trigger and its true answer: what an attacker asks at serving time."""
         rng = Random(f"{seed}:attack:{self.name}:{example.id}")
-        return Example(example.id, self.trigger_text(example.text, rng), example.answer)
+        return replace(example, text=self.trigger_text(example.text, rng))
 
     def poison(self, example: Example, seed: int) -> Example:
         """Return the example with the malicious trigger and the attacker's answer: what goes into the training set."""
-        return Example(example.id, self.trigger(example, seed).text, self.target)
+        return replace(self.trigger(example, seed), answer=self.target, references=())
 
     def applies_to(self, example: Example) -> bool:
         """Whether the row counts for the attack success rate: its true answer is not the target."""
