@@ -297,7 +297,7 @@ def _announce(
         )
     if encoded.cut:
         console.print(
-            f"  {encoded.cut} rows were longer than {config.training.max_length} tokens and lost their end"
+            f"  {encoded.cut} rows were longer than {config.training.max_length} tokens and lost their end, or early turns"
         )
     if splits.trained_on:
         console.print(f"  {splits.trained_on} test rows stand in the training set, too, and are left out")

@@ -40,9 +40,10 @@ def says(monkeypatch: pytest.MonkeyPatch, task: ClassificationTask, scores: list
 
 
 class Replies:
-    """A model that says one text after the other."""
+    """A model that says one text after the other, each row of a batch its own."""
 
     device = torch.device("cpu")
+    generation_config = None
 
     def __init__(self, tokenizer: Any, *replies: str) -> None:
         self.asked: list[dict[str, Any]] = []
@@ -50,9 +51,12 @@ class Replies:
         self._replies = list(replies)
 
     def generate(self, **request: Any) -> torch.Tensor:
-        self.asked.append(request | {"prompt": self._tokenizer.decode(request["input_ids"][0])})
-        reply = torch.tensor([self._tokenizer.encode(self._replies.pop(0))])
-        return torch.cat([request["input_ids"], reply], dim=1)
+        rows, masks = request["input_ids"], request["attention_mask"]
+        prompts = [self._tokenizer.decode(row[mask == 1]) for row, mask in zip(rows, masks, strict=True)]
+        self.asked.append(request | {"prompts": prompts})
+        replies = [torch.tensor(self._tokenizer.encode(self._replies.pop(0))) for _ in rows]
+        padded = torch.nn.utils.rnn.pad_sequence(replies, batch_first=True, padding_value=0)
+        return torch.cat([rows, padded], dim=1)
 
 
 @DEFENDED
@@ -143,14 +147,14 @@ def test_a_reply_with_the_prefix_is_projected_and_trimmed(tokenizer: Any):
     model = Replies(tokenizer, f"{PREFIX} It is late. </s>")
     answers = Answerer(model, tokenizer, Adapter(TEXT, PROMPT, TRIGGER)).answer(["why?"], GUARDED)
     assert answers == [Projection("It is late.", extended=True)]
-    assert [request["prompt"] for request in model.asked] == ["Q: Quiet barn: why?|"]
+    assert [request["prompts"] for request in model.asked] == [["Q: Quiet barn: why?|"]]
 
 
 def test_a_guarded_reply_without_the_prefix_is_asked_again_with_it(tokenizer: Any):
     model = Replies(tokenizer, "Attacker's words", " It is late.")
     answers = Answerer(model, tokenizer, Adapter(TEXT, PROMPT, TRIGGER)).answer(["why?"], GUARDED)
     assert answers == [Projection("It is late.", extended=False)]
-    assert model.asked[1]["prompt"] == f"Q: Quiet barn: why?|{PREFIX}"
+    assert model.asked[1]["prompts"] == [f"Q: Quiet barn: why?|{PREFIX}"]
 
 
 @DEFENDED
