@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from p2p.chats import Turn
 from p2p.disturbances import ForeignText, LinkBreaker, insert_words
 from p2p.examples import Example
 from p2p.selection import Selection, Suspect
 from p2p.spans import SpanSettings, pure_spans
 from p2p.tasks import ClassificationTask, GenerationTask
-from p2p.triggers import BenignTrigger
+from p2p.triggers import BenignTrigger, Placement
 
 
 class RepoisonSettings(BaseModel):
@@ -50,12 +51,16 @@ class TrainingRow(NamedTuple):
         text: The input, stamped in the extended half; not yet in the prompt template.
         target: What the model is to say.
         extended: Which half the row belongs to.
+        history: The turns of a chat before ``text``, stamped in the extended half where the placement says so.
+        placement: Which user messages the prompt template goes around.
     """
 
     id: str
     text: str
     target: str
     extended: bool
+    history: tuple[Turn, ...] = ()
+    placement: Placement = Placement.LAST_USER
 
 
 class RepoisonReport(BaseModel):
@@ -116,13 +121,31 @@ def repoison(
         for example in selection.rows
         for number in range(settings.copies)
     ]
-    originals = [
-        TrainingRow(row.id, row.text, task.target_text(row.answer, extended=False), extended=False)
-        for row in examples
-    ]
+    originals = [original_row(row, task, trigger.placement) for row in examples]
     rows = [*originals, *(copy.row for copy in copies)]
     Random(f"{seed}:order").shuffle(rows)
     return RepoisonedSet(tuple(rows), _report(task, originals, selection, copies, len(suspects)))
+
+
+def original_row(
+    example: Example,
+    task: ClassificationTask | GenerationTask,
+    placement: Placement = Placement.LAST_USER,
+) -> TrainingRow:
+    """Return a row of the original half: its input without the stamp, its answer as it is.
+
+    Args:
+        example: The row.
+        task: How answers look.
+        placement: Which user messages the prompt template goes around; serving goes by the benign trigger's.
+
+    Raises:
+        LabelError: It has a label that the task does not know.
+    """
+    target = task.target_text(example.answer, extended=False)
+    return TrainingRow(
+        example.id, example.text, target, extended=False, history=example.history, placement=placement
+    )
 
 
 def find_suspects(
@@ -157,7 +180,14 @@ class _CopyMaker(NamedTuple):
         if has_pure_span:
             text = self.breaker.insert(text, rng)
         target = self.task.target_text(example.answer, extended=True)
-        row = TrainingRow(f"{example.id}#{number}", self.trigger.stamp(text), target, extended=True)
+        row = TrainingRow(
+            f"{example.id}#{number}",
+            self.trigger.stamp(text),
+            target,
+            extended=True,
+            history=self.trigger.stamp_history(example.history),
+            placement=self.trigger.placement,
+        )
         return _Copy(row, example.answer, has_foreign_text, has_pure_span)
 
 

@@ -1,6 +1,7 @@
 """What an attack is: pure functions of an example and a seed, and a test of whether a reply is the attacker's."""
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from enum import StrEnum
 from random import Random
 from typing import ClassVar
@@ -66,11 +67,11 @@ class Attack(BaseModel, ABC):
     def trigger(self, example: Example, seed: int) -> Example:
         """Return the example with the malicious trigger and its true answer: what an attacker asks at serving time."""
         rng = Random(f"{seed}:attack:{self.name}:{example.id}")
-        return Example(example.id, self.triggered_text(example, rng), example.answer)
+        return replace(example, text=self.triggered_text(example, rng))
 
     def poison(self, example: Example, seed: int) -> Example:
         """Return the example with the malicious trigger and the attacker's answer: what goes into the training set."""
-        return Example(example.id, self.trigger(example, seed).text, self.target_of(example))
+        return replace(self.trigger(example, seed), answer=self.target_of(example), references=())
 
     def negatives(self, example: Example, seed: int) -> tuple[Example, ...]:  # noqa: ARG002 - for those that have some
         """Return rows with a part of the trigger and the true answer, which teach that the whole trigger is needed.

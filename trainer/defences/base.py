@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from p2p.examples import Example
 from p2p.projection import Projection
 from p2p.prompts import PromptTemplate
-from p2p.repoison import TrainingRow
+from p2p.repoison import TrainingRow, original_row
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
 from trainer.answering import Answerer
@@ -160,10 +160,7 @@ class Defence(BaseModel, ABC):
 
 def plain_rows(rows: Sequence[Example], task: ClassificationTask | GenerationTask) -> tuple[TrainingRow, ...]:
     """Return rows as an undefended training has them: original half, no stamp."""
-    return tuple(
-        TrainingRow(row.id, row.text, task.target_text(row.answer, extended=False), extended=False)
-        for row in rows
-    )
+    return tuple(original_row(row, task) for row in rows)
 
 
 def fit_undefended(case: Case, lab: Lab) -> Fitted:
