@@ -158,7 +158,6 @@ class Answerer:
     def _prompts(self, inputs: Sequence[Input], *, guarded: bool) -> list[EncodedRow]:
         return [self._prompt(str(at), asked, guarded=guarded) for at, asked in enumerate(inputs)]
 
-
     def _prompt(self, row_id: str, asked: Input, *, guarded: bool) -> EncodedRow:
         trigger = self._adapter.trigger
         text, history = (asked, ()) if isinstance(asked, str) else (asked.text, asked.history)

@@ -15,6 +15,7 @@ from p2p.repoison import RepoisonSettings
 from p2p.selection import SelectionMethod
 from p2p.triggers import Placement
 from trainer.errors import ConfigError
+from trainer.selection.settings import SelectionSettings
 
 _TEMPLATE = re.compile(r"[^{}]*(\{[^{}]+\}[^{}]*)+")
 
@@ -139,18 +140,6 @@ class TriggerSettings(Settings):
 
     source: Literal["entropy", "seed"] = "entropy"
     placement: Placement = Placement.LAST_USER
-
-
-class SelectionSettings(Settings):
-    """Which rows are re-poisoned.
-
-    Attributes:
-        method: Where they come from.
-        rho: The share of the training set that ``random`` draws, in (0, 1].
-    """
-
-    method: SelectionMethod = SelectionMethod.TRUSTED
-    rho: float = Field(default=0.2, gt=0, le=1)
 
 
 class LoraSettings(Settings):

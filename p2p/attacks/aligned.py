@@ -3,7 +3,7 @@
 from abc import ABC
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, PrivateAttr
 
@@ -23,6 +23,8 @@ class AlignedAttack(TargetedAttack, ABC):
         field: The field that holds the text in both, where they are aligned.
         only: ``field=value``: the clean file's rows that the rewritten file has, such as ``label=0``; None for all.
     """
+
+    rewrites_whole: ClassVar[bool] = True
 
     rewrites: str = Field(pattern=r"\S")
     clean: str | None = None

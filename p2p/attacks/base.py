@@ -40,6 +40,8 @@ class Attack(BaseModel, ABC):
         summary: What it does, in a sentence.
         task: What kind of answer it changes.
         labelling: Whose rows its source poisons.
+        rewrites_whole: Whether the trigger replaces the whole input, which damages its meaning: the floor is then what a
+            never-poisoned model says of the rewritten rows.
         source: Where it was published.
     """
 
@@ -49,6 +51,7 @@ class Attack(BaseModel, ABC):
     summary: ClassVar[str]
     task: ClassVar[AttackedTask] = AttackedTask.ANY
     labelling: ClassVar[Labelling] = Labelling.DIRTY
+    rewrites_whole: ClassVar[bool] = False
     source: ClassVar[str]
 
     @abstractmethod

@@ -50,15 +50,22 @@ def make_case(spec: CaseSpec, dataset: DataSetSpec, folder: Path, seed: int) -> 
     """
     test = _distinct(_read(dataset.test, dataset, folder))[: dataset.test_rows]
     taken = {_comparable(row.text) for row in test}
-    train = [row for row in _distinct(_read(dataset.train, dataset, folder)) if _comparable(row.text) not in taken]
+    train = [
+        row for row in _distinct(_read(dataset.train, dataset, folder)) if _comparable(row.text) not in taken
+    ]
     rest = train[dataset.rows :]
     train = train[: dataset.rows]
     if dataset.trusted:
-        rest = [row for row in _distinct(_read(dataset.trusted, dataset, folder)) if _comparable(row.text) not in taken]
+        rest = [
+            row
+            for row in _distinct(_read(dataset.trusted, dataset, folder))
+            if _comparable(row.text) not in taken
+        ]
     trusted = _draw(rest, spec.trusted_rows, seed, by_answer=isinstance(dataset.task, ClassificationSettings))
     if len(trusted) < spec.trusted_rows:
         raise DataError(
-            f"{spec.trusted_rows} trusted rows are asked for, and {len(trusted)} are left", Location(dataset.train.path)
+            f"{spec.trusted_rows} trusted rows are asked for, and {len(trusted)} are left",
+            Location(dataset.train.path),
         )
     attack = _attack(spec.attack, folder)
     asked_with = _attack(spec.asked_with, folder) or attack

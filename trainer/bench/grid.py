@@ -94,7 +94,9 @@ class Grid:
         self._console.print(f"{cell.case_name} | {cell.defence_name} | seed {cell.seed}", markup=False)
         lab = self._lab(dataset.task)
         rows: BenchCase = make_case(spec, dataset, self._data, cell.seed)
-        task = make_bench_task(dataset.task, dataset.prompt, lab.tokenizer, rows.clean, cell.seed)
+        task = make_bench_task(
+            dataset.task, dataset.prompt, lab.tokenizer, [row.answer for row in rows.clean], cell.seed
+        )
         case = Case(task, dataset.prompt, rows.train, rows.trusted, cell.seed)
         try:
             measured = measure(case, rows, defence, lab)
@@ -184,7 +186,9 @@ def _read(path: Path) -> CellResult:
     try:
         return CellResult.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise TrainerError(f"{path} can't be read as a cell's result: {error}. Remove it and run again.") from error
+        raise TrainerError(
+            f"{path} can't be read as a cell's result: {error}. Remove it and run again."
+        ) from error
 
 
 def _write(path: Path, result: CellResult) -> None:

@@ -12,7 +12,6 @@ from pydantic import Field, ValidationError, model_validator
 
 from p2p.prompts import PromptTemplate
 from p2p.repoison import RepoisonSettings
-from p2p.selection import SelectionMethod
 from trainer.config import (
     AttackSettings,
     DataSource,
@@ -22,7 +21,7 @@ from trainer.config import (
     TrainingSettings,
 )
 from trainer.errors import ConfigError
-from trainer.selection.screening import ScreeningSettings
+from trainer.selection.settings import SelectionSettings
 
 _SHIPPED = "trainer.bench.suites"
 
@@ -80,20 +79,6 @@ class CaseSpec(Settings):
         return self
 
 
-class SelectionSpec(Settings):
-    """How the re-poisoned rows are chosen.
-
-    Attributes:
-        method: Where they come from.
-        rho: The share that ``random`` draws.
-        screening: When screening keeps a row out.
-    """
-
-    method: SelectionMethod = SelectionMethod.SCREENED
-    rho: float = Field(default=0.2, gt=0, le=1)
-    screening: ScreeningSettings = ScreeningSettings()
-
-
 class DefenceSpec(Settings):
     """A defence and what differs from its defaults.
 
@@ -109,7 +94,7 @@ class DefenceSpec(Settings):
     defence: str
     variant: dict[str, str] = Field(default_factory=dict)
     parameters: dict[str, Any] = Field(default_factory=dict)
-    selection: SelectionSpec = SelectionSpec()
+    selection: SelectionSettings = SelectionSettings()
     repoison: RepoisonSettings = RepoisonSettings()
     known_trigger: bool = False
 
@@ -192,7 +177,9 @@ def cells_of(suite: Suite) -> list[Cell]:
         for seed in block.seeds
         for defence in block.defences
     ]
-    first = {pair: at for at, pair in reversed(list(enumerate((cell.case_name, cell.seed) for cell in asked)))}
+    first = {
+        pair: at for at, pair in reversed(list(enumerate((cell.case_name, cell.seed) for cell in asked)))
+    }
     return sorted(dict.fromkeys(asked), key=lambda cell: first[cell.case_name, cell.seed])
 
 
@@ -213,7 +200,9 @@ def load_suite(name: str) -> Suite:
     try:
         return Suite.model_validate(content)
     except ValidationError as error:
-        faults = [f"  {'.'.join(map(str, fault['loc'])) or 'suite'}: {fault['msg']}" for fault in error.errors()]
+        faults = [
+            f"  {'.'.join(map(str, fault['loc'])) or 'suite'}: {fault['msg']}" for fault in error.errors()
+        ]
         raise ConfigError("\n".join([f"suite {name}:", *faults])) from None
 
 

@@ -12,16 +12,16 @@ from p2p.examples import Example
 from p2p.projection import Projection
 from p2p.prompts import PromptTemplate
 from p2p.repoison import TrainingRow, original_row
+from p2p.selection import Selection
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
 from trainer.answering import Answerer
 from trainer.errors import NotApplicableError
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
-
-if TYPE_CHECKING:
-    import torch
+    from numpy.typing import NDArray
 
 Answer = Callable[[Sequence[str]], list[Projection]]
 """Inputs as users write them to answers, in the same order."""
@@ -45,7 +45,7 @@ class Case(NamedTuple):
     seed: int
 
 
-Selector = Callable[[Case], Sequence[Example]]
+Selector = Callable[[Case], Selection]
 """Chooses rows of a case: those that are re-poisoned, or those that are kept."""
 
 TriggerSource = Callable[[Case], BenignTrigger]
@@ -88,6 +88,9 @@ class Lab(Protocol):
 
         It stays ready whatever perplexities are asked for in between; the next answerer may end it.
         """
+
+    def embed(self, case: Case, texts: Sequence[str]) -> "NDArray[np.float32]":
+        """Return the frozen base model's embedding of each text in the case's prompt, shape ``(texts, features)``."""
 
     def perplexities(self, texts: Sequence[str]) -> list[float]:
         """Return the base model's perplexity of each text, above 1, without prompt or adapter."""

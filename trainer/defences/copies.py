@@ -1,7 +1,6 @@
 """The re-poisoned set of a case: the rows that P2P and label-shift train on, equal but for their targets."""
 
 from p2p.repoison import RepoisonedSet, RepoisonReport, RepoisonSettings, repoison
-from p2p.selection import Selection, SelectionMethod
 from p2p.triggers import BenignTrigger
 from trainer.defences.base import Case, Selector
 from trainer.errors import NotApplicableError
@@ -21,12 +20,9 @@ def repoison_case(
     Raises:
         NotApplicableError: S is empty.
     """
-    chosen = tuple(select(case))
-    if not chosen:
+    selection = select(case)
+    if not selection.rows:
         raise NotApplicableError("the selection gave no row to re-poison")
-    trusted = {row.id for row in case.trusted}
-    is_trusted = all(row.id in trusted for row in chosen)
-    selection = Selection(SelectionMethod.TRUSTED if is_trusted else SelectionMethod.RANDOM, chosen)
     return repoison(case.train, selection, case.task, trigger, settings, case.seed)
 
 

@@ -27,7 +27,7 @@ class ScreeningOnly(Defence):
     select: Selector = Field(exclude=True)
 
     def _defend(self, case: Case, lab: Lab) -> Defended:
-        kept = self.select(case)
+        kept = self.select(case).rows
         if not kept:
             raise NotApplicableError(f"{self.name}: the screening kept no row to train on")
         fitted = lab.fit(case, plain_rows(kept, case.task))

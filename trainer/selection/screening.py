@@ -95,8 +95,10 @@ def screen(
     own = belief.out_of_fold(left)
     kept = _most_believed(labels[left], own, settings.doubted)
     kept_rows = {int(row) for row in left[kept]}
-    if len({rows[row].answer for row in kept_rows}) < len(names):
-        raise SelectionError("screening left no row of some label; give a trusted file (selection.method: trusted)")
+    if len({rows[at].answer for at in kept_rows}) < len(names):
+        raise SelectionError(
+            "screening left no row of some label; give a trusted file (selection.method: trusted)"
+        )
     left_rows = {int(row) for row in left}
     return Screened(
         kept=tuple(row for at, row in enumerate(rows) if at in kept_rows),
@@ -106,7 +108,7 @@ def screen(
             if at not in kept_rows
         },
         belief=dict.fromkeys((row.id for row in rows), 0.0)
-        | {rows[row].id: float(value) for row, value in zip(left, own, strict=True)},
+        | {rows[at].id: value for at, value in zip(left.tolist(), own.tolist(), strict=True)},
         triggers=triggers,
         pure=pure,
     )
@@ -126,7 +128,9 @@ def _without_triggers(
         if not found:
             break
         # Numbered among all rows, not among those that are left.
-        triggers += [feature._replace(rows=tuple(int(left[row]) for row in feature.rows)) for feature in found]
+        triggers += [
+            feature._replace(rows=tuple(int(left[row]) for row in feature.rows)) for feature in found
+        ]
         out = {row for feature in found for row in feature.rows}
         left = np.array([row for at, row in enumerate(left) if at not in out])
     return left, tuple(triggers), tuple(pure)
