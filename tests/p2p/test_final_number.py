@@ -1,7 +1,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2p.final_number import final_number, find_final_number
@@ -60,6 +60,7 @@ def test_a_text_without_a_number_has_none(text: str):
     assert final_number(text) is None
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789#.,-+eE$€% \n\u2212aZ٣", max_size=40))
 def test_it_never_raises_and_the_place_holds_the_number(text: str):
     found = find_final_number(text)
@@ -72,6 +73,7 @@ def test_a_long_run_of_digits_is_read_whole_and_quickly():
     assert final_number(f"{'9' * 100_000} and {'1,' * 50_000}") == 1
 
 
+@settings(deadline=None)
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-(10**12), max_value=10**12))
 def test_thousands_commas_change_nothing(number: Decimal):
     assert final_number(f"#### {number:,}") == final_number(f"is {number}") == number
