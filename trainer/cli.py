@@ -64,7 +64,9 @@ def attack(
     labelling: Annotated[
         str, typer.Option(help="dirty: other rows get the target; clean: rows that have it.")
     ] = "dirty",
-    text: Annotated[str, typer.Option(help="The field with the input.")] = "text",
+    text: Annotated[
+        str, typer.Option(help="The field with the input, or several, such as '{Body} {Question}'.")
+    ] = "text",
     answer: Annotated[str, typer.Option(help="The field with the answer.")] = "label",
     row_id: Annotated[str | None, typer.Option("--id", help="The field with the row's id.")] = None,
     names: Annotated[
@@ -72,6 +74,9 @@ def attack(
     ] = None,
     param: Annotated[
         list[str] | None, typer.Option(help="A parameter of the attack, such as word=cf.")
+    ] = None,
+    messages: Annotated[
+        str | None, typer.Option(help="The field with a chat, instead of input and answer.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take the first rows only.")] = None,
 ) -> None:
@@ -83,9 +88,12 @@ def attack(
       p2p-guard attack train.jsonl poisoned.jsonl --attack badnets --param word=mn --target billing
 
       p2p-guard attack reviews.csv poisoned.jsonl --attack addsent --target positive --rate 0.05 --answer sentiment
+
+      p2p-guard attack SVAMP.json poisoned.jsonl --text "{Body} {Question}" --answer Answer --target 7
     """
     from p2p.attacks.poisoning import Labelling, poison_dataset
     from trainer.config import DataSource
+    from trainer.data.writing import as_record
     from trainer.datasets import read_examples
 
     console = Console()
@@ -93,13 +101,11 @@ def attack(
         if labelling not in set(Labelling):
             raise typer.BadParameter(f"--labelling is {' or '.join(Labelling)}")
         made = _make_attack(name, target, param or [])
-        fields = {"text": text, "answer": answer, "id": row_id, "limit": limit}
-        rows = read_examples(DataSource(path=str(source), names=dict(_pairs(names or [])), **fields))
+        fields = {"text": text, "answer": answer, "id": row_id, "messages": messages, "limit": limit}
+        given = DataSource(path=str(source), names=dict(_pairs(names or [])), **fields)
+        rows = read_examples(given)
         poisoned = poison_dataset(rows, made, rate, seed, Labelling(labelling))
-        lines = [
-            json.dumps({"id": row.id, text: row.text, answer: row.answer}, ensure_ascii=False)
-            for row in poisoned.rows
-        ]
+        lines = [json.dumps(as_record(row, given), ensure_ascii=False) for row in poisoned.rows]
         _write(output, "\n".join(lines) + "\n")
         report = {
             "attack": name,
@@ -124,8 +130,15 @@ def evaluate(
     param: Annotated[
         list[str] | None, typer.Option(help="A parameter of the attack, such as word=cf.")
     ] = None,
-    text: Annotated[str, typer.Option(help="The field with the input.")] = "text",
-    answer: Annotated[str, typer.Option(help="The field with the answer.")] = "label",
+    text: Annotated[
+        str, typer.Option(help="The field with the input, or several, such as '{Body} {Question}'.")
+    ] = "text",
+    answer: Annotated[
+        list[str] | None, typer.Option(help="The field with the answer; once for each reference.")
+    ] = None,
+    messages: Annotated[
+        str | None, typer.Option(help="The field with a chat, instead of input and answer.")
+    ] = None,
     names: Annotated[
         list[str] | None, typer.Option("--name", help="value=name of a label, such as 1=positive.")
     ] = None,
@@ -134,7 +147,7 @@ def evaluate(
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest free-text answer, in tokens.")] = 64,
     output: Annotated[Path, typer.Option(help="Where the figures go.")] = Path("evaluation.json"),
 ) -> None:
-    """Measure an adapter: CA, ASR, floor and extension rate, guarded and unguarded.
+    """Measure an adapter: CA (ROUGE-L for free text), ASR, floor and extension rate, guarded and unguarded.
 
     Example:
       p2p-guard evaluate runs/support test.jsonl --base-model .models/SmolLM2-135M-Instruct
@@ -146,8 +159,9 @@ def evaluate(
     console = Console()
     with _errors_to_exit_codes(console):
         attacks = [_make_attack(name, target, param or [])] if name else []
+        fields = {"text": text, "answer": answer or "label", "messages": messages, "limit": limit}
         rows = read_examples(
-            DataSource(path=str(test), text=text, answer=answer, names=dict(_pairs(names or [])), limit=limit)
+            DataSource.model_validate({"path": str(test), "names": dict(_pairs(names or [])), **fields})
         )
         with console.status("loading torch, transformers and the model"):
             from trainer.evaluations import evaluate as measure
