@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
@@ -12,6 +12,9 @@ from rich.console import Console
 
 from p2p.errors import P2PError
 from trainer.errors import InterruptedRunError, TrainerError
+
+if TYPE_CHECKING:
+    from trainer.config import DataSource
 
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
@@ -92,7 +95,6 @@ def attack(
       p2p-guard attack SVAMP.json poisoned.jsonl --text "{Body} {Question}" --answer Answer --target 7
     """
     from p2p.attacks.poisoning import Labelling, poison_dataset
-    from trainer.config import DataSource
     from trainer.data.writing import as_record
     from trainer.datasets import read_examples
 
@@ -102,7 +104,7 @@ def attack(
             raise typer.BadParameter(f"--labelling is {' or '.join(Labelling)}")
         made = _make_attack(name, target, param or [])
         fields = {"text": text, "answer": answer, "id": row_id, "messages": messages, "limit": limit}
-        given = DataSource(path=str(source), names=dict(_pairs(names or [])), **fields)
+        given = _source(source, names, **fields)
         rows = read_examples(given)
         poisoned = poison_dataset(rows, made, rate, seed, Labelling(labelling))
         lines = [json.dumps(as_record(row, given), ensure_ascii=False) for row in poisoned.rows]
@@ -153,16 +155,13 @@ def evaluate(
       p2p-guard evaluate runs/support test.jsonl --base-model .models/SmolLM2-135M-Instruct
         --attack badnets --param word=mn --target billing
     """
-    from trainer.config import DataSource
     from trainer.datasets import read_examples
 
     console = Console()
     with _errors_to_exit_codes(console):
         attacks = [_make_attack(name, target, param or [])] if name else []
         fields = {"text": text, "answer": answer or "label", "messages": messages, "limit": limit}
-        rows = read_examples(
-            DataSource.model_validate({"path": str(test), "names": dict(_pairs(names or [])), **fields})
-        )
+        rows = read_examples(_source(test, names, **fields))
         with console.status("loading torch, transformers and the model"):
             from trainer.evaluations import evaluate as measure
             from trainer.loading import load_answerer
@@ -178,6 +177,18 @@ def _make_attack(name: str, target: str | None, parameters: Sequence[str]) -> An
 
     chosen = dict(_pairs(parameters))
     return make_attack(name, chosen | ({"target": target} if target is not None else {}))
+
+
+def _source(path: Path, names: Sequence[str] | None, **fields: object) -> "DataSource":
+    from pydantic import ValidationError
+
+    from trainer.config import DataSource
+
+    try:
+        return DataSource.model_validate({"path": str(path), "names": dict(_pairs(names or [])), **fields})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise typer.BadParameter(f"{'.'.join(map(str, fault['loc']))} {fault['msg']}".strip()) from error
 
 
 def _overrides(pairs: Sequence[str]) -> dict[str, Any]:
