@@ -12,6 +12,7 @@ from rich.console import Console
 
 from p2p.attacks.registry import make_attack
 from p2p.manifest import record_base_model
+from p2p.normalise import AnswerStyle
 from p2p.repoison import RepoisonedSet, TrainingRow, original_row, repoison
 from p2p.selection import Selection, SelectionMethod, select_random, select_trusted
 from p2p.tasks import ClassificationTask, GenerationTask
@@ -24,7 +25,7 @@ from trainer.config import ClassificationSettings, DataSource, GenerationSetting
 from trainer.datasets import Splits, describe, load_splits
 from trainer.encoding import EncodedSet, encode_rows
 from trainer.errors import CheckpointError, InterruptedRunError
-from trainer.evaluations import EvaluationReport, evaluate, require_known
+from trainer.evaluations import EvaluationReport, evaluate, require_known, require_numbers
 from trainer.export import AdapterFacts, publish
 from trainer.fitting import make_optimizer, training_steps
 from trainer.report import peak_memory_gib, training_progress
@@ -115,6 +116,8 @@ def _prepare(config: TrainConfig, console: Console, *, resume: bool, restart: bo
         task = make_task(config, tokenizer, [row.answer for row in splits.train], key)
         if isinstance(task, ClassificationTask):
             require_known(task.labels, splits.test, attacks)
+        elif task.style is AnswerStyle.MATHS:
+            require_numbers(splits.test)
         trigger = (
             BenignTrigger.draw(key, config.benign_trigger.placement) if config.defence == "p2p" else None
         )

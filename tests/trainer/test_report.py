@@ -62,6 +62,20 @@ def test_the_table_has_every_figure():
     assert words.index("(1/20") < words.index("(2/20") < words.index("(19/20")
 
 
+def test_free_text_shows_its_quality_instead_of_a_share_of_exact_matches():
+    view = ViewFigures(
+        view="guarded",
+        clean_accuracy=Rate(k=0, n=0),
+        quality=0.3125,
+        extension_rate=Rate(k=4, n=4),
+        attacks=(),
+    )
+    out = console()
+    out.print(evaluation_table(EvaluationReport(rows=4, seed=0, views=(view,))))
+    assert "ROUGE-L 0.312 (n = 4)" in shown(out)
+    assert "0/0" not in shown(out)
+
+
 @pytest.mark.parametrize(("platform", "gib"), [("linux", 2.0), ("darwin", 2 / 1024)])
 def test_peak_memory_is_in_the_unit_of_the_platform(
     monkeypatch: pytest.MonkeyPatch, platform: str, gib: float
