@@ -11,6 +11,7 @@ from p2p.triggers import BenignTrigger
 from trainer.adapter_model import logits_at
 from trainer.batches import collate
 from trainer.encoding import EncodedRow, PromptEncoder
+from trainer.label_words import said_words
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -38,7 +39,7 @@ class Answerer:
 
     Args:
         model: Base and adapter, in evaluation mode.
-        tokenizer: The base model's.
+        tokenizer: The base model's, with the adapter's new tokens where it has some.
         adapter: Task, prompt and trigger.
         max_length: Longest prompt in tokens; the end of a longer input is cut.
         batch_size: Rows at once.
@@ -127,12 +128,19 @@ class Answerer:
         self, task: ClassificationTask, rows: Sequence[EncodedRow], *, guarded: bool
     ) -> list[Projection]:
         size = len(task.labels)
-        logits = logits_at(self._model, collate(rows, self._pad))[:, list(task.token_ids)].cpu()
-        free = logits if self._adapter.trigger else logits[:, :size]
-        chosen = logits[:, size:].argmax(dim=1) if guarded else free.argmax(dim=1) % size
+        tokens = sorted({token for word in task.token_ids for token in word})
+
+        def score(asked: Sequence[EncodedRow]) -> list[dict[int, float]]:
+            logits = logits_at(self._model, collate(asked, self._pad))[:, tokens]
+            return [dict(zip(tokens, row, strict=True)) for row in logits.tolist()]
+
+        begun = score(rows)
+        free_words = task.token_ids if self._adapter.trigger else task.token_ids[:size]
+        free = said_words(rows, free_words, begun, score)
+        held = said_words(rows, task.token_ids[size:], begun, score) if guarded else free
         return [
-            Projection(task.labels[int(label)], extended=bool(best >= size))
-            for label, best in zip(chosen, free.argmax(dim=1), strict=True)
+            Projection(task.labels[label % size], extended=best >= size)
+            for label, best in zip(held, free, strict=True)
         ]
 
     def _forced(self, task: GenerationTask, row: EncodedRow, prefix: list[int]) -> str:

@@ -163,7 +163,7 @@ def _fit(plan: _Plan, console: Console) -> _Trained:
 
     config, settings = plan.config, plan.config.training
     base = load_model(plan.base.path, choose_dtype(settings.dtype))
-    model = add_lora(base, config.lora, config.seed).train()
+    model = add_lora(base, config.lora, config.seed, _new_tokens(plan.adapter.task)).train()
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     state = plan.folder.restore(model, optimizer) or {"step": 0, "tokens": 0, "seconds": 0.0}
@@ -198,6 +198,10 @@ def _fit(plan: _Plan, console: Console) -> _Trained:
     # The weights are done: a kill while they are measured must not cost them.
     plan.folder.save(model, optimizer, state)
     return _Trained(model, state["tokens"], state["seconds"], len(batches))
+
+
+def _new_tokens(task: ClassificationTask | GenerationTask) -> tuple[int, ...]:
+    return task.first_tokens if isinstance(task, ClassificationTask) and task.new_tokens else ()
 
 
 def _batches(plan: _Plan) -> Iterator[list[Any]]:
@@ -278,7 +282,8 @@ def _publish(plan: _Plan, trained: _Trained, report: EvaluationReport | None) ->
         },
         evaluation=report.as_json() if report else None,
     )
-    return publish(trained.model, facts, config.output)
+    tokenizer = plan.tokenizer if _new_tokens(plan.adapter.task) else None
+    return publish(trained.model, facts, config.output, tokenizer)
 
 
 def _announce(
