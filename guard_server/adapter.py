@@ -38,6 +38,11 @@ class LoadedAdapter(NamedTuple):
         task = self.manifest.task
         return isinstance(task, ClassificationTask) and task.new_tokens
 
+    def allowed_labels(self, task: ClassificationTask) -> range:
+        """Which of the 2n labels may be answered: the extended ones; unguarded, those that were trained."""
+        first = 0 if self.unguarded else len(task.labels)
+        return range(first, len(task.labels) if self.manifest.defence == "none" else len(task.words))
+
     @property
     def target(self) -> str:
         """What the engine calls it: name and digest."""

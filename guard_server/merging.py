@@ -73,10 +73,12 @@ def _make_room(model: "PreTrainedModel", rows: int) -> None:
     """Give the embedding and the head the rows that new tokens need, as the trainer does: the adapter then fills them."""
     import torch
 
-    before = model.get_input_embeddings().weight.shape[0]
+    before = model.get_input_embeddings().get_parameter("weight").shape[0]
     if rows <= before:
         return
     model.resize_token_embeddings(rows, mean_resizing=False)
+    head: torch.nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     with torch.no_grad():
-        for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
-            layer.weight[before:] = layer.weight[:before].float().mean(dim=0)
+        for layer in (model.get_input_embeddings(), head):
+            weight = layer.get_parameter("weight")
+            weight[before:] = weight[:before].float().mean(dim=0)

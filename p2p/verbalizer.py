@@ -121,9 +121,7 @@ def _require_no_word_begins_another(found: Verbalizer) -> None:
         tokens = found.token_ids[clash[0]]
         if tokens == found.token_ids[clash[1]]:
             raise VerbalizerError(f"label words {short!r} and {long!r} are the same token ({tokens})")
-        raise VerbalizerError(
-            f"label word {short!r} is the beginning of {long!r}: a reply could be either"
-        )
+        raise VerbalizerError(f"label word {short!r} is the beginning of {long!r}: a reply could be either")
     if len({word[0] for word in found.token_ids}) == len(found.words):
         return
     # Several tokens decide: the engine is then held to texts, and must know from the text where a word ends.
