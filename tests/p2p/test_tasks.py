@@ -15,7 +15,7 @@ def test_twenty_labels_have_forty_words():
     task = make(NAMES, tuple(f"w{at}" for at in range(40)), tuple(range(40)))
     assert task.target_text("label 7", extended=False) == "w7"
     assert task.target_text("label 7", extended=True) == "w27"
-    assert task.extended_token_ids == tuple(range(20, 40))
+    assert task.extended_first_tokens == tuple(range(20, 40))
 
 
 def test_an_unknown_label_has_no_word():

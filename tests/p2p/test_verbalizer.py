@@ -41,4 +41,4 @@ def test_the_small_real_model_has_digits():
         lambda text: tokenizer.encode(text, add_special_tokens=False).ids, "input\nAnswer: ", 8
     )
     # Read off the model's own vocabulary file: "0" has id 32.
-    assert found.token_ids == tuple(range(32, 40))
+    assert found.token_ids == tuple((token,) for token in range(32, 40))

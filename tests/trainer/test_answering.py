@@ -32,7 +32,7 @@ def says(monkeypatch: pytest.MonkeyPatch, task: ClassificationTask, scores: list
     def logits(_: object, batch: Any) -> torch.Tensor:
         asked.append(batch)
         vocabulary = torch.full((len(batch.ids), 300), 50.0)
-        vocabulary[:, list(task.token_ids)] = torch.tensor(scores, dtype=torch.float32)
+        vocabulary[:, list(task.first_tokens)] = torch.tensor(scores, dtype=torch.float32)
         return vocabulary
 
     monkeypatch.setattr("trainer.answering.logits_at", logits)
