@@ -78,11 +78,11 @@ def verify_words(tokenize: Tokenize, context: str, words: Sequence[str]) -> Verb
     """
     before = list(tokenize(context))
     found = Verbalizer(tuple(words), tuple(_tokens_of(tokenize, context, before, word) for word in words))
+    _require_no_word_begins_another(found)
     if len({word.strip() for word in words}) < len(words):
         raise VerbalizerError(
             "label words must differ in more than white space, which replies are read without"
         )
-    _require_no_word_begins_another(found)
     return found
 
 
