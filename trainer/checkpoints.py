@@ -92,7 +92,8 @@ class RunFolder:
         from peft import get_peft_model_state_dict
 
         state = {
-            "adapter": get_peft_model_state_dict(model),
+            # Never the whole embedding: of new tokens' rows, the adapter holds those that learned.
+            "adapter": get_peft_model_state_dict(model, save_embedding_layers=False),
             "optimizer": optimizer.state_dict(),
             "random": torch.get_rng_state(),
             "gpu_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],

@@ -159,7 +159,7 @@ def _fit(plan: _Plan, console: Console) -> _Trained:
     """Train, checkpointing, from wherever an earlier run stopped."""
     config, settings = plan.config, plan.config.training
     base = load_model(plan.base.path, choose_dtype(settings.dtype))
-    model = add_lora(base, config.lora, config.seed).train()
+    model = add_lora(base, config.lora, config.seed, _new_tokens(plan.adapter.task)).train()
     optimizer = make_optimizer(model, settings)
     state = plan.folder.restore(model, optimizer) or {"step": 0, "tokens": 0, "seconds": 0.0}
     rows = plan.encoded.rows
@@ -202,6 +202,10 @@ def _compute_frozen_layers(plan: _Plan, model: "PeftModel", console: Console) ->
             done += tokens
             progress.advance(done, done / max(1e-9, time.monotonic() - started))
     return trunk
+
+
+def _new_tokens(task: ClassificationTask | GenerationTask) -> tuple[int, ...]:
+    return task.first_tokens if isinstance(task, ClassificationTask) and task.new_tokens else ()
 
 
 @contextmanager
@@ -264,7 +268,8 @@ def _publish(plan: _Plan, trained: _Trained, report: EvaluationReport | None) ->
         },
         evaluation=report.as_json() if report else None,
     )
-    return publish(trained.model, facts, config.output)
+    tokenizer = plan.tokenizer if _new_tokens(plan.adapter.task) else None
+    return publish(trained.model, facts, config.output, tokenizer)
 
 
 def _announce(

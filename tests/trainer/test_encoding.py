@@ -72,6 +72,15 @@ def test_a_label_is_one_token_behind_the_prompt(tokenizer: Any):
     assert cut == 0
 
 
+def test_a_label_word_of_several_tokens_is_all_of_them(tokenizer: Any):
+    words = ("no", "yes", "safe no", "safe yes")
+    ids = tuple(tuple(tokenizer.encode(word)) for word in words)
+    task = ClassificationTask(labels=("a", "b"), words=words, token_ids=ids, answer_context="|")
+    (encoded,), _ = encode_rows([row("why?", "safe yes", extended=True)], task, tokenizer, PLAIN, 20)
+    assert tokenizer.decode(encoded.ids) == "Q: why?|safe yes"
+    assert (encoded.answer_start, len(encoded.ids)) == (8, 16)
+
+
 @pytest.mark.parametrize(("target", "extended"), [("Yes.", False), (PREFIX + "Yes.", True)])
 def test_free_text_ends_in_the_end_token(tokenizer: Any, target: str, *, extended: bool):
     rows = [row("why?", target, extended=extended)]
