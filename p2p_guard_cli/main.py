@@ -4,6 +4,7 @@ import typer
 
 from guard_server.cli import probe, serve, verify
 from p2p_guard_cli.demo_cli import demo
+from trainer.bench_cli import report
 from trainer.cli import attack, evaluate, train
 
 app = typer.Typer(
@@ -12,5 +13,5 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # locals hold prompts and triggers
     rich_markup_mode=None,
 )
-for verb in (attack, train, evaluate, serve, probe, verify, demo):
+for verb in (attack, train, evaluate, report, serve, probe, verify, demo):
     app.command()(verb)

@@ -4,7 +4,8 @@ TrainerError
 ├── ConfigError         the YAML can't be used
 ├── BaseModelError      the base model can't be found or loaded
 ├── CheckpointError     a run can't be taken up, or would overwrite another
-└── InterruptedRunError the run was stopped; what it takes to go on is on disk
+├── InterruptedRunError the run was stopped; what it takes to go on is on disk
+└── ReportError         results can't be read, or can't stand in one report
 """
 
 
@@ -26,3 +27,7 @@ class CheckpointError(TrainerError):
 
 class InterruptedRunError(TrainerError):
     """The run was stopped; what it takes to go on is on disk."""
+
+
+class ReportError(TrainerError):
+    """Results can't be read, or can't stand in one report."""
