@@ -5,8 +5,8 @@ from statistics import median
 from typing import NamedTuple
 
 from trainer.bench.results import CaseId, CellResult
-from trainer.reporting.grid import Grid
-from trainer.reporting.names import UNDEFENDED, defence_name, selection_of
+from trainer.reporting.grid import Grid, row_order
+from trainer.reporting.names import UNDEFENDED, UNGUARDED, defence_name, selection_of
 from trainer.reporting.pooling import Pooled
 
 
@@ -21,6 +21,7 @@ class DefenceCost(NamedTuple):
         ratios: Seconds over the undefended training's seconds, one for each cell whose case and seed has both.
         peak_memory_gib: The highest peak in GiB; None where no cell says.
         extra_prompt_tokens: Tokens that serving adds to a prompt, median.
+        shared: Whether the training is another entry's, too: the P2P adapter without the guard.
     """
 
     name: str
@@ -30,6 +31,7 @@ class DefenceCost(NamedTuple):
     ratios: tuple[float, ...]
     peak_memory_gib: float | None
     extra_prompt_tokens: float
+    shared: bool
 
     @property
     def ratio(self) -> float | None:
@@ -45,14 +47,15 @@ def costs(grid: Grid) -> tuple[DefenceCost, ...]:
     """
     plain: dict[CaseId, float] = {}
     groups: dict[str, list[CellResult]] = defaultdict(list)
-    order: dict[str, int] = {}
+    first: dict[str, Pooled] = {}
     for case in grid.cases:
-        for place, row in enumerate(case.rows):
-            order.setdefault(_name(row), place)
+        for row in case.rows:
+            first.setdefault(_name(row), row)
             groups[_name(row)].extend(row.cells)
             if row.defence == UNDEFENDED:
                 plain |= {cell.case: cell.cost.seconds for cell in row.cells}
-    return tuple(_cost(name, groups[name], plain) for name in sorted(groups, key=lambda name: order[name]))
+    ordered = sorted(groups, key=lambda name: row_order(first[name]))
+    return tuple(_cost(name, groups[name], plain) for name in ordered)
 
 
 def _name(row: Pooled) -> str:
@@ -75,4 +78,5 @@ def _cost(name: str, cells: list[CellResult], plain: dict[CaseId, float]) -> Def
         ),
         peak_memory_gib=max(peaks, default=None),
         extra_prompt_tokens=median(cell.cost.extra_prompt_tokens for cell in cells),
+        shared=cells[0].defence == UNGUARDED,
     )

@@ -94,19 +94,20 @@ class Grid(NamedTuple):
         """The cases that claims may rest on."""
         return tuple(case for case in self.cases if case.counted)
 
-    def headline(self, case: Case) -> tuple[Pooled, ...]:
-        """Return a case's guarded rows that stand for P2P: one for each way of choosing rows.
+    def headline(self, case: Case, defence: str = GUARDED) -> tuple[Pooled, ...]:
+        """Return the rows of a case that stand for a defence: one for each way of choosing rows.
 
         Where several numbers of trusted rows were measured, this is the number that most cases share (of several such the smallest), or,
         where this case has it not, the smallest.
 
         Args:
             case: One of the grid's.
+            defence: The defence's name in results.
         """
         by_method: dict[str, list[Pooled]] = defaultdict(list)
-        for row in case.of(GUARDED):
+        for row in case.of(defence):
             by_method[selection_of(row)].append(row)
-        common = self._common_trusted_rows()
+        common = self._common_trusted_rows(defence)
         return tuple(
             min(
                 rows,
@@ -115,10 +116,10 @@ class Grid(NamedTuple):
             for method, rows in by_method.items()
         )
 
-    def _common_trusted_rows(self) -> dict[str, int]:
+    def _common_trusted_rows(self, defence: str) -> dict[str, int]:
         shared: dict[str, Counter[int]] = defaultdict(Counter)
-        for case in self.attacked:
-            for method, count in {(selection_of(row), trusted_rows_of(row) or 0) for row in case.of(GUARDED)}:
+        for case in self.cases:
+            for method, count in {(selection_of(row), trusted_rows_of(row) or 0) for row in case.of(defence)}:
                 shared[method][count] += 1
         return {
             method: min(counts, key=lambda count: (-counts[count], count))
@@ -150,8 +151,22 @@ def baseline(case: Case, row: Pooled) -> Pooled | None:
     return _baseline(case.rows, row)
 
 
+def row_order(row: Pooled) -> tuple[int, str, int, str, int, str]:
+    """Return what rows of a table are sorted by.
+
+    Args:
+        row: A row.
+    """
+    leading = [UNDEFENDED, GUARDED, UNGUARDED]
+    place = leading.index(row.defence) if row.defence in leading else len(leading)
+    methods = ["trusted", "screened", "random"]
+    method = selection_of(row)
+    chosen = methods.index(method) if method in methods else len(methods)
+    return (place, row.defence, chosen, method, trusted_rows_of(row) or 0, row_name(row))
+
+
 def _case(key: CaseKey, by_case: dict[CaseKey, list[Pooled]]) -> Case:
-    rows = sorted(by_case[key], key=_row_order)
+    rows = sorted(by_case[key], key=row_order)
     ablations = tuple(row for row in rows if ablated(row) and _baseline(rows, row))
     clean = [
         row
@@ -170,12 +185,3 @@ def _baseline(rows: Iterable[Pooled], row: Pooled) -> Pooled | None:
 
 def _case_order(key: CaseKey) -> tuple[str, str, bool, str, float, int]:
     return (key.task, key.dataset, key.attack == NO_ATTACK, key.attack, key.rate, key.rows)
-
-
-def _row_order(row: Pooled) -> tuple[int, str, int, str, int, str]:
-    leading = [UNDEFENDED, GUARDED, UNGUARDED]
-    place = leading.index(row.defence) if row.defence in leading else len(leading)
-    methods = ["trusted", "screened", "random"]
-    method = selection_of(row)
-    chosen = methods.index(method) if method in methods else len(methods)
-    return (place, row.defence, chosen, method, trusted_rows_of(row) or 0, row_name(row))

@@ -60,7 +60,7 @@ def _lines(group: Group, *, grouped: bool) -> Iterable[list[str]]:
 
 def _cell(cell: Cell) -> str:
     first = _text(cell.text) + (f" ({_text(cell.detail)})" if cell.detail else "")
-    return "<br>".join([first, *(_text(note) for note in cell.notes)])
+    return f"{first}<br>{_text(cell.note)}" if cell.note else first
 
 
 def _table_blocks(table: Table) -> list[str]:

@@ -13,7 +13,7 @@ SETTINGS = ("selection", "trusted_rows")
 _DEFENCES = {
     UNDEFENDED: "undefended",
     GUARDED: "P2P guarded",
-    UNGUARDED: "P2P adapter without the guard",
+    UNGUARDED: "P2P without the guard",
     "onion": "ONION",
     "strip": "STRIP",
 }
@@ -67,11 +67,12 @@ def trusted_rows_of(row: Pooled) -> int | None:
 
 
 def settings_name(row: Pooled) -> str:
-    """Name what the defender had to hand, such as ``trusted, 150 rows``; empty where nothing is chosen."""
-    parts = [part for part in (selection_of(row),) if part]
-    if count := trusted_rows_of(row):
-        parts.append(f"{count:,} {'rows' if parts else 'trusted rows'}")
-    return ", ".join(parts)
+    """Name what the defender had to hand, such as ``150 trusted rows`` or ``screened rows``; empty where nothing is chosen."""
+    method, count = selection_of(row), trusted_rows_of(row)
+    if method == "trusted" or (not method and count):
+        return f"{count:,} trusted rows" if count else "trusted rows"
+    rows = f"{method} rows" if method else ""
+    return f"{rows} and {count:,} trusted" if rows and count else rows
 
 
 def ablated(row: Pooled) -> tuple[tuple[str, str], ...]:
@@ -85,3 +86,15 @@ def row_name(row: Pooled) -> str:
     name = defence_name(row.defence)
     settings = settings_name(row)
     return f"{name}{f' ({settings})' if settings else ''}{f' [{changed}]' if changed else ''}"
+
+
+def chart_name(row: Pooled) -> str:
+    """Name a row in few words, for a legend."""
+    settings = settings_name(row)
+    short = {GUARDED: "P2P", UNGUARDED: "no guard"}.get(row.defence, defence_name(row.defence))
+    if row.defence not in {GUARDED, UNGUARDED}:
+        settings = settings.removesuffix(
+            " trusted rows"
+        )  # the name says what is trusted, or has no room for it
+    changed = ", ".join(f"{key} = {value}" for key, value in ablated(row))
+    return ", ".join(part for part in (short, settings, changed) if part)

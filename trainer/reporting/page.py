@@ -1,29 +1,30 @@
 """The report as one HTML file that needs nothing else: no network, no script, styles and charts inside."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from trainer.reporting.charts.chart import Chart
-from trainer.reporting.charts.style import NARROW, WIDE
 from trainer.reporting.gaps import gaps
 from trainer.reporting.grid import IMPLANTED, Grid
-from trainer.reporting.render import inline
+from trainer.reporting.names import case_name
+from trainer.reporting.render import Drawn, inline
 from trainer.reporting.sections import Section
 from trainer.reporting.summary import Summary, summarise
 from trainer.reporting.tables.provenance import provenance_table
 
 
-def html_page(grid: Grid, sections: Sequence[Section]) -> str:
+def html_page(grid: Grid, sections: Sequence[Section], drawn: Mapping[str, Drawn]) -> str:
     """Return the page.
 
     Args:
         grid: What was measured.
         sections: The report's parts.
+        drawn: Their charts, by name.
     """
+    loader = PackageLoader("trainer.reporting")
     environment = Environment(
-        loader=PackageLoader("trainer.reporting"),
+        loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -31,13 +32,12 @@ def html_page(grid: Grid, sections: Sequence[Section]) -> str:
     )
     environment.filters["wide"] = _wide
     environment.filters["narrow"] = _narrow
-    loader = PackageLoader("trainer.reporting")
     style, _, _ = loader.get_source(environment, "style.css")
-    return environment.get_template(
-        "report.html.j2"
-    ).render(
+    template = environment.get_template("report.html.j2")
+    return template.render(
         style=Markup(style),  # noqa: S704 - our own file
         sections=sections,
+        drawn=drawn,
         tiles=[_tile(summary) for summary in summarise(grid)],
         counted=len(grid.counted),
         attacked=len(grid.attacked),
@@ -53,17 +53,19 @@ def html_page(grid: Grid, sections: Sequence[Section]) -> str:
     )
 
 
-def _wide(chart: Chart) -> Markup:
-    width = NARROW if chart.panel else WIDE
-    return Markup(inline(chart, width, f"{chart.name}-w"))  # noqa: S704 - matplotlib escapes names in SVG
+def _wide(drawn: Drawn) -> Markup:
+    return Markup(inline(drawn.wide, f"{drawn.chart.name}-w"))  # noqa: S704 - matplotlib escapes names in SVG
 
 
-def _narrow(chart: Chart) -> Markup:
-    return Markup(inline(chart, NARROW, f"{chart.name}-n"))  # noqa: S704 - matplotlib escapes names in SVG
+def _narrow(drawn: Drawn) -> Markup:
+    return Markup(inline(drawn.narrow or drawn.wide, f"{drawn.chart.name}-n"))  # noqa: S704 - the same
 
 
 def _tile(summary: Summary) -> dict[str, object]:
+    worst = summary.worst
     return {
+        "worst": f"{worst.above_floor.value:+.3f}" if worst and worst.above_floor else "",
+        "worst_case": case_name(worst.case.key) if worst else "",
         "settings": summary.settings or "P2P",
         "cases": len(summary.pairs),
         "asr_before": summary.asr_before,

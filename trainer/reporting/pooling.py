@@ -83,6 +83,12 @@ class Pooled(NamedTuple):
         pairs = ((cell.case.seed, pick(cell.figures)) for cell in self.cells)
         return {seed: rate for seed, rate in pairs if rate is not None}
 
+    def only(self, seeds: Iterable[int]) -> "Pooled":
+        """Leave out the cells of other seeds; where none would be left, nothing is left out."""
+        wanted = set(seeds)
+        kept = tuple(cell for cell in self.cells if cell.case.seed in wanted)
+        return self._replace(cells=kept) if kept else self
+
 
 class Pooling(NamedTuple):
     """All rows, and what was left out of them.

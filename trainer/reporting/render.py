@@ -2,7 +2,7 @@
 
 import io
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 import matplotlib as mpl
 
@@ -10,16 +10,31 @@ from trainer.reporting.charts.chart import Chart
 from trainer.reporting.charts.style import NARROW, RC, WIDE
 
 _PNG_DPI: Final = 200
-_PANEL: Final = NARROW
 
 
-def as_svg(chart: Chart) -> str:
-    """Return a chart as an SVG file with a title for those who can't see it.
+class Drawn(NamedTuple):
+    """A chart as SVG.
+
+    Attributes:
+        chart: The chart.
+        wide: The whole file; a panel's only one.
+        narrow: The file for phones; None for a panel.
+    """
+
+    chart: Chart
+    wide: str
+    narrow: str | None
+
+
+def draw(chart: Chart) -> Drawn:
+    """Draw a chart at each of its widths.
 
     Args:
         chart: The chart.
     """
-    return _svg(chart, _PANEL if chart.panel else WIDE)
+    if chart.panel:
+        return Drawn(chart, _svg(chart, NARROW), None)
+    return Drawn(chart, _svg(chart, WIDE), _svg(chart, NARROW))
 
 
 def as_png(chart: Chart) -> bytes:
@@ -30,29 +45,24 @@ def as_png(chart: Chart) -> bytes:
     """
     with mpl.rc_context(RC):
         buffer = io.BytesIO()
-        chart.draw(_PANEL if chart.panel else WIDE).savefig(
-            buffer, format="png", dpi=_PNG_DPI, facecolor="white"
-        )
+        figure = chart.draw(NARROW if chart.panel else WIDE)
+        figure.savefig(buffer, format="png", dpi=_PNG_DPI, facecolor="white")
         return buffer.getvalue()
 
 
-def inline(chart: Chart, width: float, prefix: str) -> str:
-    """Return a chart as an ``<svg>`` element for an HTML page: no namespaces, no addresses, ids of its own.
+def inline(svg: str, prefix: str) -> str:
+    """Return an SVG file as an ``<svg>`` element for an HTML page: no namespaces, no addresses, ids of its own.
 
     Args:
-        chart: The chart.
-        width: Inches.
+        svg: The file.
         prefix: Put before every id, so that several charts can stand in one page.
     """
-    svg = _svg(chart, width)
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<title>.*?</title>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\s+xmlns(:xlink)?="[^"]*"', "", svg)
     svg = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{prefix}-", svg)
-    size = re.search(r'<svg[^>]*?viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
-    ratio = f' style="aspect-ratio:{size[1]}/{size[2]}"' if size else ""
     return re.sub(
-        r'^<svg[^>]*?viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1"{ratio} aria-hidden="true">', svg
+        r'^<svg[^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg
     ).strip()
 
 

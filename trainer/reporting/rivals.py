@@ -29,7 +29,7 @@ def rivals(case: Case) -> tuple[Pooled, ...]:
 def ahead(grid: Grid) -> tuple[Ahead, ...]:
     """Return each defence that is at least as good as a headline P2P row in both figures, over the cases that count.
 
-    Point values are compared, intervals left aside.
+    Point values over the seeds that both have are compared, intervals left aside.
 
     Args:
         grid: What was measured.
@@ -37,8 +37,9 @@ def ahead(grid: Grid) -> tuple[Ahead, ...]:
     return tuple(
         Ahead(case, rival, guarded)
         for case in grid.counted
-        for guarded in grid.headline(case)
-        for rival in rivals(case)
+        for one in grid.headline(case)
+        for other in rivals(case)
+        for rival, guarded in [(other.only(one.seeds), one.only(other.seeds))]
         if _at_least_as_good(rival, guarded)
     )
 

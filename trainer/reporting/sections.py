@@ -13,8 +13,9 @@ from trainer.reporting.selected import takeaway as selection_takeaway
 from trainer.reporting.summary import summarise
 from trainer.reporting.tables.ablations import ablations_table
 from trainer.reporting.tables.ablations import takeaway as ablations_takeaway
-from trainer.reporting.tables.cases import cases_table
+from trainer.reporting.tables.cases import cases_tables
 from trainer.reporting.tables.cost import cost_table
+from trainer.reporting.tables.headline import headline_table
 from trainer.reporting.tables.overview import overview_table
 from trainer.reporting.tables.rivals import rivals_table
 from trainer.reporting.tables.selection import selection_table
@@ -60,6 +61,7 @@ def make_sections(grid: Grid) -> tuple[Section, ...]:
         _ablations(grid),
         _curves(grid, looks),
         _cost(grid),
+        _figures(grid),
     )
     return tuple(part for part in parts if part.charts or any(table.groups for table in part.tables))
 
@@ -75,7 +77,7 @@ def _before_after(grid: Grid, looks: Looks) -> Section:
         "closer the guarded marker is to the floor, the less of the attack is left. Hollow cases do not count, since there the "
         "attack was not implanted in the undefended model either.",
         before_after.before_after_charts(grid, looks),
-        (*overview, cases_table(grid)),
+        (*overview, headline_table(grid)),
     )
 
 
@@ -85,7 +87,7 @@ def _scatter(grid: Grid, looks: Looks) -> Section:
         "defences",
         "P2P against other defences",
         scatter.takeaway(grid),
-        "One chart a case. Up is more accurate on clean inputs, left is less of the attack; the upper left corner is ideal. "
+        "One chart a case, hollow where the case does not count. Up is more accurate on clean inputs, left is less of the attack; the upper left corner is ideal. "
         "Thin lines are 95 % intervals in both directions.",
         scatter.scatter_charts(grid, looks),
         (rivals_table(found),) if found else (),
@@ -167,4 +169,15 @@ def _cost(grid: Grid) -> Section:
         "Time includes choosing the rows. Extra prompt tokens are added to every request at serving time.",
         cost.cost_charts(entries),
         (cost_table(entries),),
+    )
+
+
+def _figures(grid: Grid) -> Section:
+    return Section(
+        "figures",
+        "Every figure",
+        f"{len(grid.results) - len(grid.superseded)} cells in {len(grid.cases)} cases; {len(grid.counted)} of the {len(grid.attacked)} "
+        "attacked cases count.",
+        "Blue lines are P2P guarded, the orange edge marks the undefended model, the black edge a model trained without poison.",
+        tables=cases_tables(grid),
     )

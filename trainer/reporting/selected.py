@@ -20,12 +20,12 @@ def takeaway(grid: Grid) -> str:
             methods[selection_of(row)].extend(chosen(row))
     rates = {method: kept_of_poisoned(figures) for method, figures in methods.items()}
     said = [
-        f"{method} lets {rate.k:,} of {rate.n:,} poisoned rows into S ({rate.value:.3f})"
+        f"{method} choice lets {rate.k:,} of {rate.n:,} poisoned rows into S ({rate.value:.3f})"
         for method, rate in rates.items()
         if rate.n
     ]
     return (
-        f"Over all attacked cases, {'; '.join(said)}."
+        f"Over all attacked cases and runs, {'; '.join(said)}."
         if said
         else "No selection was measured on poisoned rows."
     )

@@ -12,7 +12,7 @@ from trainer.reporting.pooling import Pooled
 
 
 class Compared(NamedTuple):
-    """A guarded row beside the undefended one of the same case."""
+    """A guarded row beside the undefended one of the same case and, where there are such, the same seeds."""
 
     case: Case
     undefended: Pooled
@@ -78,7 +78,7 @@ def summarise(grid: Grid) -> tuple[Summary, ...]:
     for case in grid.counted:
         for row in grid.headline(case):
             if case.undefended and row.attack_success_rate:
-                pairs[settings_name(row)].append(Compared(case, case.undefended, row))
+                pairs[settings_name(row)].append(Compared(case, case.undefended.only(row.seeds), row))
     found = [Summary(settings, tuple(compared)) for settings, compared in pairs.items()]
     return tuple(sorted(found, key=lambda each: -len(each.pairs)))
 

@@ -6,7 +6,7 @@ from trainer.reporting.grid import make_grid
 from trainer.reporting.load import load_results
 from trainer.reporting.markdown import markdown_page
 from trainer.reporting.page import html_page
-from trainer.reporting.render import as_png, as_svg
+from trainer.reporting.render import as_png, draw
 from trainer.reporting.sections import make_sections
 
 
@@ -26,15 +26,15 @@ def write_report(results: Path, output: Path, *, png: bool = False) -> list[Path
     """
     grid = make_grid(load_results(results))
     sections = make_sections(grid)
-    figures = output / "figures"
+    drawn = {chart.name: draw(chart) for section in sections for chart in section.charts}
     files: dict[Path, bytes] = {
-        output / "index.html": html_page(grid, sections).encode(),
+        output / "index.html": html_page(grid, sections, drawn).encode(),
         output / "report.md": markdown_page(grid, sections).encode(),
     }
-    for chart in (chart for section in sections for chart in section.charts):
-        files[figures / f"{chart.name}.svg"] = as_svg(chart).encode()
+    for name, each in drawn.items():
+        files[output / "figures" / f"{name}.svg"] = each.wide.encode()
         if png:
-            files[figures / f"{chart.name}.png"] = as_png(chart)
+            files[output / "figures" / f"{name}.png"] = as_png(each.chart)
     for path, content in files.items():
         _write(path, content)
     return list(files)

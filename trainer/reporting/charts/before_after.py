@@ -48,20 +48,17 @@ def takeaway(summaries: Sequence[Summary]) -> str:
         return (
             "No case counts: the attack was implanted in none of them, or the guarded model was not measured."
         )
-    return " ".join(_sentence(each) for each in summaries)
+    said = [
+        f"from {each.asr_before.value:.3f} to {each.asr_after.value:.3f} with {_how(each)}"
+        for each in summaries
+    ]
+    return f"P2P takes attack success {'; '.join(said)}."
 
 
-def _sentence(summary: Summary) -> str:
-    before, after, floor, worst = summary.asr_before, summary.asr_after, summary.floor, summary.worst
+def _how(summary: Summary) -> str:
     cases = "1 case" if len(summary.pairs) == 1 else f"{len(summary.pairs)} cases"
-    said = (
-        f"P2P with rows chosen as {summary.settings or 'not said'} takes ASR from {before.value:.3f} to {after.value:.3f} "
-        f"over {cases}"
-    )
-    above = worst.above_floor if worst else None
-    if not floor.n or not worst or not above:
-        return f"{said}."
-    return f"{said} (floor {floor.value:.3f}; furthest from its floor: {above.value:+.3f}, {case_name(worst.case.key)})."
+    floor = f"floor {summary.floor.value:.3f}, " if summary.floor.n else ""
+    return f"{summary.settings or 'rows chosen in a way not said'} ({floor}{cases})"
 
 
 def _draw(grid: Grid, cases: Sequence[Case], looks: Looks, width: float) -> Figure:
@@ -70,7 +67,7 @@ def _draw(grid: Grid, cases: Sequence[Case], looks: Looks, width: float) -> Figu
         Block(
             case_name(case.key),
             "" if case.counted else str(case.standing),
-            tuple(Line(_label(row), muted=not case.counted) for row in rows),
+            tuple(Line(_label(row), _value(case, row), muted=not case.counted) for row in rows),
         )
         for case, rows in shown
     ]
@@ -86,6 +83,14 @@ def _label(row: Pooled | None) -> str:
     if row is None:
         return "P2P not measured"
     return f"P2P, {settings_name(row)}" if settings_name(row) else "P2P"
+
+
+def _value(case: Case, row: Pooled | None) -> str:
+    before = case.undefended.attack_success_rate if case.undefended else None
+    after = row.attack_success_rate if row else None
+    said = [f"{rate.value:.2f}" for rate in (before, after) if rate and rate.n]
+    n = after.n if after else before.n if before else 0
+    return f"{' → '.join(said)}, n = {n:,}"
 
 
 def _line(axes: Axes, case: Case, row: Pooled | None, at: float, looks: Looks) -> None:
@@ -107,7 +112,7 @@ def _line(axes: Axes, case: Case, row: Pooled | None, at: float, looks: Looks) -
         mark(axes, after, at, looks.of(row), hollow=hollow)
     floor = row.floor if row else case.undefended.floor if case.undefended else None
     if floor and floor.n:
-        axes.plot(floor.value, at, marker="|", markersize=13, markeredgewidth=2, color=FLOOR, zorder=5)
+        axes.plot(floor.value, at, marker="|", markersize=15, markeredgewidth=2, color=FLOOR, zorder=2)
 
 
 def _legend(shown: Sequence[tuple[Case, Sequence[Pooled | None]]], looks: Looks) -> list[Line2D]:

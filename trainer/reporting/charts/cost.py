@@ -19,7 +19,7 @@ def cost_charts(entries: Sequence[DefenceCost]) -> tuple[Chart, ...]:
     Args:
         entries: The cost of each defence.
     """
-    known = [entry for entry in entries if entry.ratio is not None]
+    known = [entry for entry in entries if entry.ratio is not None and not entry.shared]
     if len(known) < 2:
         return ()
     words = "; ".join(f"{entry.name}: {entry.ratio:.2f}" for entry in known if entry.ratio)
@@ -54,16 +54,15 @@ def takeaway(entries: Sequence[DefenceCost], guarded: Sequence[str]) -> str:
 
 def _draw(entries: Sequence[DefenceCost], width: float) -> Figure:
     block = Block(
-        "median over cells, bars: lowest to highest", "", tuple(Line(entry.name) for entry in entries)
+        "median over cells, bars: lowest to highest",
+        "",
+        tuple(Line(entry.name, f"{entry.ratio:.2f} times") for entry in entries),
     )
     frame = row_frame([block], width, [])
     for entry, at in zip(entries, frame.places[0], strict=True):
         middle = entry.ratio or 0.0
         frame.axes.barh(at, middle, height=0.13, color=_BAR)
         frame.axes.plot([min(entry.ratios), max(entry.ratios)], [at, at], color=INK, linewidth=1.3)
-        frame.axes.annotate(
-            f"{middle:.2f}", (max(entry.ratios), at), xytext=(5, 0), textcoords="offset points", va="center"
-        )
-    frame.axes.set_xlim(0, 1.18 * max(max(entry.ratios) for entry in entries))
+    frame.axes.set_xlim(0, 1.05 * max(max(entry.ratios) for entry in entries))
     frame.axes.set_xlabel("training time, times the undefended training of the same case and seed")
     return frame.figure

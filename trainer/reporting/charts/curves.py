@@ -14,7 +14,7 @@ from trainer.reporting.charts.chart import Chart, slug
 from trainer.reporting.charts.panel import panel
 from trainer.reporting.charts.style import Looks
 from trainer.reporting.grid import Case, Grid
-from trainer.reporting.names import UNDEFENDED, case_name, defence_name, settings_name
+from trainer.reporting.names import UNDEFENDED, case_name, chart_name
 from trainer.reporting.pooling import Pooled
 
 _POINTS = 60  # what an eye can tell apart in a small chart
@@ -89,18 +89,14 @@ def _rows(grid: Grid, case: Case) -> tuple[Pooled, ...]:
     return tuple(row for row in shown if any(cell.curve for cell in row.cells))
 
 
-def _name(row: Pooled) -> str:
-    return f"{defence_name(row.defence)}{f' ({settings_name(row)})' if settings_name(row) else ''}"
-
-
 def _words(row: Pooled) -> str:
     ends = [cell.curve[-1].loss for cell in row.cells if cell.curve]
-    return f"{_name(row)} ends at {', '.join(f'{end:.3f}' for end in ends)}"
+    return f"{chart_name(row)} ends at {', '.join(f'{end:.3f}' for end in ends)}"
 
 
 def _draw(case: Case, rows: Sequence[Pooled], looks: Looks, width: float) -> Figure:
     handles = [
-        Line2D([], [], color=looks.of(row).colour, linewidth=1.6, linestyle=_dash(row), label=_name(row))
+        Line2D([], [], color=looks.of(row).colour, linewidth=1.6, linestyle=_dash(row), label=chart_name(row))
         for row in rows
     ]
     figure, axes = panel(case_name(case.key), "", width, handles)

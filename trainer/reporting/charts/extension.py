@@ -71,7 +71,10 @@ def _draw(grid: Grid, cases: Sequence[Case], looks: Looks, width: float) -> Figu
         Block(
             case_name(case.key),
             "" if case.counted else str(case.standing),
-            tuple(Line(f"P2P, {settings_name(row)}" if settings_name(row) else "P2P") for row in rows),
+            tuple(
+                Line(f"P2P, {settings_name(row)}" if settings_name(row) else "P2P", _count(row))
+                for row in rows
+            ),
         )
         for case, rows in shown
     ]
@@ -92,6 +95,10 @@ def _draw(grid: Grid, cases: Sequence[Case], looks: Looks, width: float) -> Figu
                 mark(frame.axes, row.extension_rate, at, looks.of(row))
     share_axis(frame.axes, "extension rate (share of free-running replies; bars: 95 % interval)")
     return frame.figure
+
+
+def _count(row: Pooled) -> str:
+    return f"{row.extension_rate.k:,} of {row.extension_rate.n:,}" if row.extension_rate else ""
 
 
 def _words(grid: Grid, case: Case) -> str:

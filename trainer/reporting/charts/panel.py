@@ -7,11 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from trainer.reporting.charts.style import MUTED
+from trainer.reporting.charts.style import MUTED, fitting, legend_columns
 
 _PLOT = 2.0  # inches
-_LEGEND_LINE = 0.185
-_LONG_LABEL = 26  # characters; two columns of longer ones do not fit
+_LEGEND_LINE = 0.157
 
 
 class Panel(NamedTuple):
@@ -30,15 +29,20 @@ def panel(title: str, remark: str, width: float, legend: Sequence[Line2D]) -> Pa
         width: Inches.
         legend: One handle for each kind of marker or line.
     """
-    columns = 1 if any(len(str(each.get_label())) > _LONG_LABEL for each in legend) else 2
-    below = 0.52 + _LEGEND_LINE * -(-len(legend) // columns) + 0.1
+    columns = legend_columns(legend, width)
+    below = 0.53 + _LEGEND_LINE * -(-len(legend) // columns) + 0.1
     above = 0.34 + (0.18 if remark else 0)
     height = _PLOT + below + above
     figure = Figure(figsize=(width, height))
     left, right = 0.62, 0.12
     axes = figure.add_axes((left / width, below / height, (width - left - right) / width, _PLOT / height))
     figure.text(
-        0.08 / width, 1 - 0.17 / height, title, va="center", weight="bold", fontsize=_fitting(title, width)
+        0.08 / width,
+        1 - 0.17 / height,
+        title,
+        va="center",
+        weight="bold",
+        fontsize=fitting(title, 9.5, width - 0.16),
     )
     if remark:
         figure.text(0.08 / width, 1 - 0.36 / height, remark, va="center", color=MUTED)
@@ -46,8 +50,3 @@ def panel(title: str, remark: str, width: float, legend: Sequence[Line2D]) -> Pa
         handles=legend, loc="lower left", ncols=columns, bbox_to_anchor=(0.08 / width, 0.04 / height)
     )
     return Panel(figure, axes)
-
-
-def _fitting(title: str, width: float) -> float:
-    """Return the size in points at which a bold title fits, a bold letter being about 0.68 of its size wide."""
-    return min(9.5, 72 * (width - 0.16) / (0.68 * max(1, len(title))))

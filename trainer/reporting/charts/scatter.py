@@ -2,19 +2,23 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any, Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from p2p.metrics.rate import Rate
 from trainer.reporting.charts.chart import Chart, slug
 from trainer.reporting.charts.panel import panel
 from trainer.reporting.charts.rows import handle
-from trainer.reporting.charts.style import INK, Look, Looks, share_axis
+from trainer.reporting.charts.style import INK, Look, Looks, counts_of, share_axis
 from trainer.reporting.grid import Case, Grid
-from trainer.reporting.names import case_name, row_name
+from trainer.reporting.names import case_name, chart_name, row_name
 from trainer.reporting.pooling import Pooled
 from trainer.reporting.rivals import ahead, rivals
+
+_CLEAN: Final[dict[str, Any]] = {"color": INK, "linewidth": 0.9, "linestyle": (0, (4, 3))}
 
 
 def scatter_charts(grid: Grid, looks: Looks) -> tuple[Chart, ...]:
@@ -55,17 +59,17 @@ def takeaway(grid: Grid) -> str:
     if not found:
         return f"In {cases} with other defences, none of them has as little ASR and as much CA as P2P."
     where = {each.case.key for each in found}
-    who = sorted({row_name(each.rival) for each in found})
+    who = sorted({f"{row_name(each.rival)} against {row_name(each.guarded)}" for each in found})
     return (
         f"In {len(where)} of {len(compared)} cases another defence has no more ASR and no less CA than a P2P row "
-        f"({', '.join(who)}); the table below says where."
+        f"({'; '.join(who)}); the table below says where."
     )
 
 
 def _rows(grid: Grid, case: Case) -> tuple[Pooled, ...]:
-    shown = [*grid.headline(case), *(row for row in case.rows if row.defence != "p2p")]
-    measured = [row for row in shown if row.attack_success_rate and row.attack_success_rate.n]
-    return tuple(sorted(measured, key=case.rows.index))
+    defences = dict.fromkeys(row.defence for row in case.rows)
+    shown = (row for defence in defences for row in grid.headline(case, defence))
+    return tuple(row for row in shown if row.attack_success_rate and row.attack_success_rate.n)
 
 
 def _asr(row: Pooled) -> Rate:
@@ -73,11 +77,19 @@ def _asr(row: Pooled) -> Rate:
 
 
 def _draw(case: Case, rows: Sequence[Pooled], looks: Looks, width: float) -> Figure:
-    handles = [handle(looks.of(row), row_name(row), hollow=not case.counted) for row in rows]
-    figure, axes = panel(case_name(case.key), "" if case.counted else str(case.standing), width, handles)
+    handles = [handle(looks.of(row), chart_name(row), hollow=not case.counted) for row in rows]
+    if case.never_poisoned:
+        handles.append(Line2D([], [], label="CA never poisoned", **_CLEAN))
+    counts = (
+        f"ASR {counts_of(_asr(row).n for row in rows)}; CA {counts_of(row.clean_accuracy.n for row in rows)}"
+    )
+    standing = "" if case.counted else f"{case.standing}; "
+    figure, axes = panel(case_name(case.key), f"{standing}{counts}", width, handles)
     for row in rows:
         _mark(axes, row, looks.of(row), hollow=not case.counted)
-    _ideal(axes, case, rows)
+    _ideal(axes, rows)
+    if case.never_poisoned:
+        axes.axhline(case.never_poisoned.clean_accuracy.value, zorder=1, **_CLEAN)
     share_axis(axes, "attack success rate (less is better)")
     axes.set_ylabel("clean accuracy")
     return figure
@@ -101,7 +113,7 @@ def _mark(axes: Axes, row: Pooled, look: Look, *, hollow: bool) -> None:
     )
 
 
-def _ideal(axes: Axes, case: Case, rows: Sequence[Pooled]) -> None:
+def _ideal(axes: Axes, rows: Sequence[Pooled]) -> None:
     """Mark the upper left corner, and leave room above the highest interval for it."""
     low = min(row.clean_accuracy.interval.low for row in rows)
     high = max(row.clean_accuracy.interval.high for row in rows)
@@ -118,15 +130,3 @@ def _ideal(axes: Axes, case: Case, rows: Sequence[Pooled]) -> None:
         style="italic",
         arrowprops={"arrowstyle": "->", "color": INK, "linewidth": 0.9},
     )
-    clean = case.never_poisoned
-    if clean:
-        axes.axhline(clean.clean_accuracy.value, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-        axes.text(
-            0.99,
-            clean.clean_accuracy.value,
-            "CA never poisoned",
-            va="bottom",
-            ha="right",
-            fontsize=7.5,
-            color=INK,
-        )

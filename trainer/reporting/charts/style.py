@@ -1,8 +1,13 @@
 """How all charts look: one colour and marker for each defence, safe for colour-blind readers and for grey print."""
 
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+from matplotlib.textpath import TextPath
 from matplotlib.typing import RcKeyType
 
 from trainer.reporting.names import GUARDED, UNDEFENDED, UNGUARDED, selection_of
@@ -17,6 +22,9 @@ INK: Final = "#1b2330"
 MUTED: Final = "#5d6878"
 GRID: Final = "#dfe4ea"
 FLOOR: Final = "#1b2330"
+
+_LEGEND_SIZE: Final = 7.5  # points
+_LEGEND_MARKER: Final = 0.43  # inches: the marker and the gaps beside it
 
 RC: Final[dict[RcKeyType, Any]] = {
     "axes.axisbelow": True,
@@ -35,7 +43,8 @@ RC: Final[dict[RcKeyType, Any]] = {
     "grid.color": GRID,
     "grid.linewidth": 0.8,
     "legend.borderaxespad": 0,
-    "legend.fontsize": 8,
+    "legend.fontsize": _LEGEND_SIZE,
+    "legend.handlelength": 1.6,
     "legend.frameon": False,
     "legend.handletextpad": 0.5,
     "svg.fonttype": "none",  # text stays text: it can be searched, copied and read aloud
@@ -67,8 +76,11 @@ _GUARDED = {
 _OTHERS = tuple(
     Look(colour, marker)
     for colour, marker in zip(
-        ("#6b7280", "#8a6d1f", "#3f4754", "#a3815b", "#7d8794", "#5b4a17", "#9a9a9a", "#4d5f73"),
-        ("D", "v", "<", ">", "p", "h", "*", "d"),
+        (
+            *("#6b7280", "#8a6d1f", "#3f4754", "#a3815b", "#7d8794", "#5b4a17"),
+            *("#8c8c8c", "#4d5f73", "#7a4a3a", "#5b3f8c", "#9a7bb5", "#3d5a45"),
+        ),
+        ("D", "v", "<", ">", "p", "h", "*", "d", "8", "v", "D", "*"),
         strict=True,
     )
 )
@@ -78,7 +90,7 @@ class Looks:
     """Gives each defence its look, the same in every chart of a report.
 
     Args:
-        others: The names of all other defences, in the order in which looks are given out; from the ninth on looks repeat.
+        others: The names of all other defences, in the order in which looks are given out; from the thirteenth on looks repeat.
     """
 
     def __init__(self, others: tuple[str, ...]) -> None:
@@ -105,3 +117,58 @@ def share_axis(axes: Axes, label: str) -> None:
     axes.set_xlim(-0.015, 1.015)
     axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
     axes.set_xlabel(label)
+
+
+def counts_of(counts: Iterable[int]) -> str:
+    """Say how many rows shares rest on: ``n = 290`` or ``n = 290 to 870``.
+
+    Args:
+        counts: The shares' n, at least one.
+    """
+    found = list(counts)
+    low, high = min(found), max(found)
+    return f"n = {low:,}" if low == high else f"n = {low:,} to {high:,}"
+
+
+@cache
+def text_width(text: str, size: float, *, bold: bool = False) -> float:
+    """Return how wide a text is, in inches.
+
+    Args:
+        text: One line.
+        size: Points.
+        bold: Whether it is bold.
+    """
+    if not text:
+        return 0.0
+    font = FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")
+    return float(TextPath((0, 0), text, size=size, prop=font).get_extents().width) / 72
+
+
+def fitting(text: str, size: float, width: float) -> float:
+    """Return the size in points, at most the given one, at which a bold line fits.
+
+    Args:
+        text: One line.
+        size: Points.
+        width: Inches.
+    """
+    return size * min(1.0, width / max(text_width(text, size, bold=True), 0.01))
+
+
+def legend_columns(legend: Sequence[Line2D], width: float) -> int:
+    """Return how many columns of a legend fit.
+
+    Args:
+        legend: Its handles.
+        width: Inches.
+    """
+    for columns in range(len(legend), 1, -1):
+        longer, plain = len(legend) % columns, len(legend) // columns
+        sizes = [plain + (place < longer) for place in range(columns)]
+        starts = [sum(sizes[:place]) for place in range(columns)]
+        names = [legend[start : start + size] for start, size in zip(starts, sizes, strict=True)]
+        widths = (max(text_width(str(each.get_label()), _LEGEND_SIZE) for each in column) for column in names)
+        if sum(widths) + _LEGEND_MARKER * columns <= width - 0.1:
+            return -(-len(legend) // max(sizes))  # as few as the same number of lines needs
+    return 1

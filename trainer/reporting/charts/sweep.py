@@ -13,18 +13,18 @@ from matplotlib.ticker import NullFormatter, NullLocator
 from p2p.metrics.rate import Rate
 from trainer.reporting.charts.chart import Chart, slug
 from trainer.reporting.charts.panel import panel
-from trainer.reporting.charts.style import FLOOR, Look, Looks
+from trainer.reporting.charts.style import FLOOR, Look, Looks, counts_of
 from trainer.reporting.grid import Case, Grid
 from trainer.reporting.names import (
     GUARDED,
     UNDEFENDED,
     UNGUARDED,
     case_name,
+    chart_name,
     dataset_name,
     defence_name,
     percent,
     selection_of,
-    settings_name,
     trusted_rows_of,
 )
 from trainer.reporting.pooling import Pooled
@@ -66,7 +66,7 @@ def poison_rate_sweeps(grid: Grid) -> tuple[Sweep, ...]:
     for case in grid.attacked:
         key = case.key
         title = f"{dataset_name(key.dataset)}, {key.attack}, {key.rows:,} rows"
-        rows = [*case.of(UNDEFENDED), *grid.headline(case), *_others(case)]
+        rows = [*case.of(UNDEFENDED), *grid.headline(case), *_headline_others(grid, case)]
         groups[title].extend((_method(row), Point(key.rate, row)) for row in rows)
     return _sweeps(groups)
 
@@ -121,23 +121,35 @@ def takeaway(sweeps: Sequence[Sweep], noun: str, *, shares: bool) -> str:
     """
     write: Callable[[float], str] = percent if shares else "{:,.0f}".format
     said = [
-        f"{sweep.title}, {series.name}: ASR {_asr(first.row).value:.3f} at {write(first.x)} {noun}, "
-        f"{_asr(last.row).value:.3f} at {write(last.x)}."
-        for sweep in sweeps
-        for series in sweep.series
-        for first, last in [(series.points[0], series.points[-1])]
-        if first.row.defence == GUARDED
+        f"{sweep.title}: {'; '.join(lines)}." for sweep in sweeps if (lines := _guarded(sweep, noun, write))
     ]
     return " ".join(said) or "P2P was not measured at two points of any line."
+
+
+def _guarded(sweep: Sweep, noun: str, write: Callable[[float], str]) -> list[str]:
+    lines = [(each.name, each.points[0], each.points[-1]) for each in sweep.series]
+    return [
+        f"{name} has ASR {_asr(first.row).value:.3f} at {write(first.x)} and {_asr(last.row).value:.3f} at {write(last.x)} {noun}"
+        for name, first, last in lines
+        if first.row.defence == GUARDED
+    ]
 
 
 def _others(case: Case) -> list[Pooled]:
     return [row for row in case.rows if row.defence not in {UNDEFENDED, GUARDED, UNGUARDED}]
 
 
+def _headline_others(grid: Grid, case: Case) -> list[Pooled]:
+    defences = dict.fromkeys(row.defence for row in _others(case))
+    return [row for defence in defences for row in grid.headline(case, defence)]
+
+
 def _method(row: Pooled, *, count: bool = True) -> str:
-    said = settings_name(row) if count else selection_of(row)
-    return f"{defence_name(row.defence)}{f' ({said})' if said else ''}"
+    if count:
+        return chart_name(row)
+    method = selection_of(row)
+    name = "P2P" if row.defence == GUARDED else defence_name(row.defence)
+    return f"{name}, {method} rows" if method else name
 
 
 def _words(series: Series, write: Callable[[float], str]) -> str:
@@ -170,8 +182,9 @@ def _draw(sweep: Sweep, axis: str, looks: Looks, write: Callable[[float], str], 
     handles = [_handle(looks.of(each.points[0].row), each.name) for each in sweep.series]
     floors = [each for each in sweep.series if each.points[0].row.defence == GUARDED]
     if floors:
-        handles.append(Line2D([], [], color=FLOOR, linestyle=":", label="floor, P2P guarded"))
-    figure, axes = panel(sweep.title, "", width, handles)
+        handles.append(Line2D([], [], color=FLOOR, linestyle=":", label="floor of P2P"))
+    counts = counts_of(_asr(point.row).n for each in sweep.series for point in each.points)
+    figure, axes = panel(sweep.title, f"{counts} triggered test rows a point", width, handles)
     for each in sweep.series:
         _line(axes, each, looks.of(each.points[0].row))
     for each in floors:
@@ -179,7 +192,9 @@ def _draw(sweep: Sweep, axis: str, looks: Looks, write: Callable[[float], str], 
         axes.plot(
             [x for x, _ in shares], [share for _, share in shares], color=FLOOR, linestyle=":", linewidth=1.2
         )
-    _axes(axes, {point.x for each in sweep.series for point in each.points}, axis, write)
+    _axes(axes, {point.x for each in sweep.series for point in each.points}, write)
+    axes.set_xlabel(axis)
+    axes.set_ylabel("attack success rate")
     return figure
 
 
@@ -188,6 +203,8 @@ def _handle(look: Look, label: str) -> Line2D:
 
 
 def _line(axes: Axes, series: Series, look: Look) -> None:
+    """Draw a line; other defences' are thinner, so that P2P and the undefended model stand out."""
+    ours = series.points[0].row.defence in {UNDEFENDED, GUARDED}
     xs = [point.x for point in series.points]
     rates = [_asr(point.row) for point in series.points]
     for x, rate in zip(xs, rates, strict=True):
@@ -197,16 +214,17 @@ def _line(axes: Axes, series: Series, look: Look) -> None:
         [rate.value for rate in rates],
         color=look.colour,
         marker=look.marker,
-        markersize=6,
+        markersize=6 if ours else 5,
         markeredgecolor="white",
         markeredgewidth=0.5,
-        linewidth=1.4,
+        linewidth=2 if ours else 0.9,
+        alpha=1 if ours else 0.8,
         clip_on=False,
-        zorder=4,
+        zorder=5 if ours else 3,
     )
 
 
-def _axes(axes: Axes, xs: set[float], axis: str, write: Callable[[float], str]) -> None:
+def _axes(axes: Axes, xs: set[float], write: Callable[[float], str]) -> None:
     if min(xs) > 0:
         axes.set_xscale("log")
         axes.set_xlim(min(xs) / 1.15, max(xs) * 1.15)
@@ -215,5 +233,3 @@ def _axes(axes: Axes, xs: set[float], axis: str, write: Callable[[float], str]) 
     axes.set_xticks(sorted(xs), [write(x) for x in sorted(xs)])
     axes.set_ylim(-0.03, 1.03)
     axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
-    axes.set_xlabel(axis)
-    axes.set_ylabel("attack success rate")

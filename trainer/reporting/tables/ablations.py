@@ -1,12 +1,11 @@
 """What each part of a defence is worth: the same rows with and without it."""
 
-from p2p.metrics.rate import Rate
 from trainer.reporting.difference import difference
 from trainer.reporting.grid import Case, Grid, baseline
 from trainer.reporting.names import ablated, case_name, defence_name, row_name
 from trainer.reporting.pooling import Pooled
 from trainer.reporting.tables.cases import remark
-from trainer.reporting.tables.table import EMPTY, Cell, Group, Row, Table, rate_cell
+from trainer.reporting.tables.table import Cell, Group, Row, Table, difference_cell, rate_cell
 
 
 def ablations_table(grid: Grid) -> Table:
@@ -19,7 +18,7 @@ def ablations_table(grid: Grid) -> Table:
         title="With and without",
         columns=("defence, and what is changed", "ASR", "change in ASR", "CA", "change in CA"),
         groups=tuple(_group(case) for case in grid.cases if case.ablations),
-        note="A change is the changed row less the unchanged one above it, with Newcombe's 95 % interval: where the interval holds 0, "
+        note="A change is the changed row less the unchanged one above it, over the same seeds, with Newcombe's 95 % interval: where the interval holds 0, "
         "these runs do not tell the two apart. Less ASR is better, more CA is better.",
     )
 
@@ -28,9 +27,10 @@ def _group(case: Case) -> Group:
     rows: list[Row] = []
     for start in case.rows:
         changed = [row for row in case.ablations if baseline(case, row) == start]
-        if changed:
-            rows.append(_row(start, None))
-            rows.extend(_row(row, start) for row in changed)
+        for seeds in dict.fromkeys(row.seeds for row in changed):
+            same = start.only(seeds)
+            rows.append(_row(same, None))
+            rows.extend(_row(row.only(same.seeds), same) for row in changed if row.seeds == seeds)
     return Group(case_name(case.key), tuple(rows), remark(case))
 
 
@@ -38,20 +38,13 @@ def _row(row: Pooled, start: Pooled | None) -> Row:
     name = ", ".join(f"{key} = {value}" for key, value in ablated(row)) if start else row_name(row)
     asr = row.attack_success_rate
     cells = (
-        Cell(name),
+        Cell(name, f"seed {', '.join(map(str, row.seeds))}"),
         rate_cell(asr),
-        _change(asr, start.attack_success_rate if start else None),
+        difference_cell(asr, start.attack_success_rate if start else None),
         rate_cell(row.clean_accuracy),
-        _change(row.clean_accuracy, start.clean_accuracy if start else None),
+        difference_cell(row.clean_accuracy, start.clean_accuracy if start else None),
     )
     return Row(cells, "" if start else "guarded")
-
-
-def _change(rate: Rate | None, start: Rate | None) -> Cell:
-    if not rate or not start or not rate.n or not start.n:
-        return EMPTY
-    change = difference(rate, start)
-    return Cell(f"{change.value:+.3f}", f"{change.interval.low:+.3f} to {change.interval.high:+.3f}")
 
 
 def takeaway(grid: Grid) -> str:
@@ -63,9 +56,11 @@ def takeaway(grid: Grid) -> str:
     changes = [
         (difference(after, before), row, case)
         for case in grid.counted
-        for row in case.ablations
-        if (start := baseline(case, row))
-        and (after := row.attack_success_rate)
+        for one in case.ablations
+        if (unchanged := baseline(case, one))
+        for start in [unchanged.only(one.seeds)]
+        for row in [one.only(start.seeds)]
+        if (after := row.attack_success_rate)
         and (before := start.attack_success_rate)
         and after.n
         and before.n

@@ -1,27 +1,40 @@
-"""The headline table: every defence on every case, with all figures."""
+"""Every defence on every case, with all figures."""
 
-from trainer.reporting.difference import difference
+from collections.abc import Sequence
+
 from trainer.reporting.grid import Case, Grid, Standing
 from trainer.reporting.names import GUARDED, UNDEFENDED, case_name, row_name
 from trainer.reporting.pooling import Pooled
-from trainer.reporting.tables.table import EMPTY, Cell, Group, Row, Table, number_cell, rate_cell
+from trainer.reporting.tables.table import Cell, Group, Row, Table, difference_cell, number_cell, rate_cell
 
 _COLUMNS = ("defence", "CA", "ASR", "floor", "ASR - floor", "extension rate")
 
 
-def cases_table(grid: Grid) -> Table:
-    """Return one group for each case, the never-poisoned model last in each.
+def cases_tables(grid: Grid) -> tuple[Table, ...]:
+    """Return one table a kind of task, with one group for each case and the never-poisoned model last in each.
 
     Args:
         grid: What was measured.
     """
-    quality = any(row.quality is not None for case in grid.cases for row in case.rows)
+    tasks = {
+        case.key.task: [each for each in grid.cases if each.key.task == case.key.task] for case in grid.cases
+    }
+    return tuple(_table(task, grid, cases) for task, cases in tasks.items())
+
+
+def _table(task: str, grid: Grid, cases: Sequence[Case]) -> Table:
+    quality = any(row.quality is not None for case in cases for row in case.rows)
+    shown_elsewhere = {id(case.never_poisoned) for case in grid.attacked}
     return Table(
-        title="All figures by case and defence",
+        title=f"All figures: {task}",
         columns=(*_COLUMNS, "ROUGE-L F1") if quality else _COLUMNS,
-        groups=tuple(_group(case, quality=quality) for case in grid.cases),
-        note="Share, k/n and 95 % Wilson interval; over several seeds k and n are added up and each seed's share is listed. "
-        "ASR - floor has Newcombe's 95 % interval.",
+        groups=tuple(
+            _group(case, quality=quality)
+            for case in cases
+            if any(id(row) not in shown_elsewhere for row in case.rows)
+        ),
+        note="Share, k/n and 95 % Wilson interval; over several seeds k and n are added up and each seed's share is listed in the order of "
+        "the seeds. ASR - floor has Newcombe's 95 % interval.",
     )
 
 
@@ -44,7 +57,6 @@ def _group(case: Case, *, quality: bool) -> Group:
 
 def _cells(row: Pooled, name: str, *, quality: bool) -> tuple[Cell, ...]:
     asr, floor = row.attack_success_rate, row.floor
-    above = difference(asr, floor) if asr and floor and asr.n and floor.n else None
     cells = (
         Cell(
             name, f"seeds {', '.join(map(str, row.seeds))}" if len(row.seeds) > 1 else f"seed {row.seeds[0]}"
@@ -52,9 +64,7 @@ def _cells(row: Pooled, name: str, *, quality: bool) -> tuple[Cell, ...]:
         rate_cell(row.clean_accuracy, row.by_seed(lambda figures: figures.clean_accuracy)),
         rate_cell(asr, row.by_seed(lambda figures: figures.attack_success_rate)),
         rate_cell(floor, row.by_seed(lambda figures: figures.floor)),
-        Cell(f"{above.value:+.3f}", f"{above.interval.low:+.3f} to {above.interval.high:+.3f}")
-        if above
-        else EMPTY,
+        difference_cell(asr, floor),
         rate_cell(row.extension_rate, row.by_seed(lambda figures: figures.extension_rate)),
     )
     return (*cells, number_cell(row.quality, "{:.3f}")) if quality else cells

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from trainer.reporting.difference import difference
 from trainer.reporting.names import case_name
 from trainer.reporting.summary import Summary
-from trainer.reporting.tables.table import EMPTY, Cell, Group, Row, Table, rate_cell
+from trainer.reporting.tables.table import EMPTY, Cell, Group, Row, Table, difference_cell, rate_cell
 
 
 def overview_table(summaries: Sequence[Summary]) -> Table:
@@ -15,7 +14,7 @@ def overview_table(summaries: Sequence[Summary]) -> Table:
         summaries: At least one.
     """
     return Table(
-        title="P2P guarded against the undefended model, over all cases that count",
+        title="All cases that count, together",
         columns=(
             "rows chosen by",
             "cases",
@@ -28,13 +27,13 @@ def overview_table(summaries: Sequence[Summary]) -> Table:
             "CA change",
         ),
         groups=(Group("", tuple(Row(_cells(each)) for each in summaries)),),
-        note="k and n are added up over cases and seeds. The undefended columns cover the same cases as the guarded ones.",
+        note="k and n are added up over cases and seeds. The undefended columns cover the same cases and seeds as the guarded ones.",
         text_columns=frozenset({0, 5}),
     )
 
 
 def _cells(summary: Summary) -> tuple[Cell, ...]:
-    worst, change = summary.worst, difference(summary.ca_after, summary.ca_before)
+    worst = summary.worst
     above = worst.above_floor if worst else None
     return (
         Cell(summary.settings or "not said"),
@@ -45,5 +44,5 @@ def _cells(summary: Summary) -> tuple[Cell, ...]:
         Cell(f"{above.value:+.3f}", case_name(worst.case.key)) if worst and above else EMPTY,
         rate_cell(summary.ca_before),
         rate_cell(summary.ca_after),
-        Cell(f"{change.value:+.3f}", f"{change.interval.low:+.3f} to {change.interval.high:+.3f}"),
+        difference_cell(summary.ca_after, summary.ca_before),
     )

@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 from p2p.metrics.rate import Rate
+from trainer.reporting.difference import difference
 
 
 class Cell(NamedTuple):
@@ -12,12 +13,12 @@ class Cell(NamedTuple):
     Attributes:
         text: What is read first.
         detail: What stands behind it, such as k/n and interval.
-        notes: Further lines, such as each seed's value.
+        note: A further line, such as each seed's value in the order of the seeds.
     """
 
     text: str
     detail: str = ""
-    notes: tuple[str, ...] = ()
+    note: str = ""
 
 
 class Row(NamedTuple):
@@ -78,8 +79,21 @@ def rate_cell(rate: Rate | None, by_seed: dict[int, Rate] | None = None) -> Cell
         return EMPTY
     low, high = rate.interval
     seeds = by_seed or {}
-    notes = tuple(f"seed {seed}: {one.value:.3f}" for seed, one in seeds.items()) if len(seeds) > 1 else ()
-    return Cell(f"{rate.value:.3f}", f"{rate.k}/{rate.n}, {low:.3f}-{high:.3f}", notes)
+    note = f"by seed: {', '.join(f'{one.value:.3f}' for one in seeds.values())}" if len(seeds) > 1 else ""
+    return Cell(f"{rate.value:.3f}", f"{rate.k}/{rate.n}, {low:.3f}-{high:.3f}", note)
+
+
+def difference_cell(first: Rate | None, second: Rate | None) -> Cell:
+    """Write first - second with Newcombe's interval.
+
+    Args:
+        first: The share that is compared; None where it does not apply.
+        second: What it is compared with.
+    """
+    if not first or not second or not first.n or not second.n:
+        return EMPTY
+    value, (low, high) = difference(first, second)
+    return Cell(f"{value:+.3f}", f"{low:+.3f} to {high:+.3f}")
 
 
 def number_cell(value: float | None, pattern: str = "{:,.0f}") -> Cell:
