@@ -4,7 +4,7 @@ import typer
 
 from guard_server.cli import probe, serve, verify
 from p2p_guard_cli.demo_cli import demo
-from trainer.bench_cli import report
+from trainer.bench_cli import bench, report
 from trainer.cli import attack, evaluate, train
 
 app = typer.Typer(

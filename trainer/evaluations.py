@@ -155,12 +155,11 @@ def _measure(
 ) -> ViewFigures:
     replies = answerer.answer([_asked(row) for row in test], view)
     clean = dict(zip((row.id for row in test), replies, strict=True))
-    said = [reply.answer for reply in replies]
-    style = None if answerer.labels else answerer.style
+    accuracy, quality = clean_figures(answerer.style, [reply.answer for reply in replies], test)
     return ViewFigures(
         view=view,
-        clean_accuracy=_clean_accuracy(style, said, [row.answer for row in test]),
-        quality=rouge_l(said, [row.accepted for row in test]) if style is AnswerStyle.TEXT else None,
+        clean_accuracy=accuracy,
+        quality=quality,
         extension_rate=extension_rate(list(clean.values())),
         attacks=tuple(_attack(answerer, view, test, attack, seed, clean) for attack in attacks),
     )
@@ -171,13 +170,26 @@ def _asked(row: Example) -> str | Example:
     return row if row.history else row.text
 
 
-def _clean_accuracy(style: AnswerStyle | None, said: Sequence[str | None], truths: Sequence[str]) -> Rate:
+def clean_figures(
+    style: AnswerStyle | None, said: Sequence[str | None], test: Sequence[Example]
+) -> tuple[Rate, float | None]:
+    """Return CA and ROUGE-L over clean rows, each where the task has it.
+
+    Args:
+        style: What kind of free text the answers are; None for labels.
+        said: The projected answers.
+        test: The rows that were asked, in the same order.
+
+    Returns:
+        The share of right labels or final numbers (n = 0 for free text), and the mean ROUGE-L F1 in [0, 1] (None for the others).
+    """
+    truths = [row.answer for row in test]
     if style is AnswerStyle.TEXT:
         # A right answer can be put in many ways: an exact match would count none of them.
-        return Rate(k=0, n=0)
+        return Rate(k=0, n=0), rouge_l(said, [row.accepted for row in test])
     if style is AnswerStyle.MATHS:
-        return final_number_accuracy(said, truths)
-    return clean_accuracy(said, truths)
+        return final_number_accuracy(said, truths), None
+    return clean_accuracy(said, truths), None
 
 
 def _attack(

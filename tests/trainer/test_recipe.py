@@ -19,8 +19,8 @@ from trainer.config import TrainConfig
 from trainer.datasets import load_splits
 from trainer.errors import BaseModelError, CheckpointError, InterruptedRunError
 from trainer.evaluations import evaluate
-from trainer.loading import load_answerer
 from trainer.fitting import schedule
+from trainer.loading import load_answerer
 from trainer.recipe import train
 
 

@@ -23,9 +23,7 @@ def test_without_a_terminal_a_line_is_printed_every_tenth():
         for done in range(50, 1001, 50):
             progress.advance(done, speed=100.0, loss=0.5)
     lines = shown(out).splitlines()
-    assert [line.split("%")[0].strip() for line in lines] == [
-        f"training {ten}" for ten in range(10, 101, 10)
-    ]
+    assert [line.split("%")[0].strip() for line in lines] == [f"training {ten}" for ten in range(10, 101, 10)]
     assert lines[0].split() == ["training", "10", "%", "loss", "0.500", "100", "tokens/s", "9", "s", "left"]
 
 
