@@ -131,6 +131,7 @@ def _prepare(config: TrainConfig, console: Console, *, resume: bool, restart: bo
         stamp = trigger.text if trigger else ""
         encoded = encode_rows(rows, task, tokenizer, config.prompt, config.training.max_length, stamp)
     _announce(console, splits, done, encoded, config, len(attacks))
+    _announce_words(console, task)
     return _Plan(
         config,
         base,
@@ -270,6 +271,18 @@ def _publish(plan: _Plan, trained: _Trained, report: EvaluationReport | None) ->
     )
     tokenizer = plan.tokenizer if _new_tokens(plan.adapter.task) else None
     return publish(trained.model, facts, config.output, tokenizer)
+
+
+def _announce_words(console: Console, task: ClassificationTask | GenerationTask) -> None:
+    """Say what the label words mean for serving, where they are not one token each that was there before."""
+    if not isinstance(task, ClassificationTask):
+        return
+    if task.new_tokens:
+        console.print(f"  {len(task.words)} new tokens for the labels: it can be served merged only")
+    elif not task.first_token_decides:
+        console.print(
+            "  label words that begin with the same token: they are served without log-probabilities and extension rate"
+        )
 
 
 def _announce(
