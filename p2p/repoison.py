@@ -6,7 +6,7 @@ extended half neither is to mean anything.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -79,7 +79,16 @@ class RepoisonedSet(NamedTuple):
     report: RepoisonReport
 
 
-class _Copy(NamedTuple):
+class Copy(NamedTuple):
+    """A benign copy of a selected row.
+
+    Attributes:
+        row: The copy itself.
+        answer: The original answer.
+        has_foreign_text: Whether foreign text was put in.
+        has_pure_span: Whether a pure span was.
+    """
+
     row: TrainingRow
     answer: str
     has_foreign_text: bool
@@ -109,12 +118,8 @@ def repoison(
     """
     spans = find_pure_spans(examples, settings)
     foreign = ForeignText([*examples, *selection.rows], avoid=[span.text for span in spans])
-    maker = _CopyMaker(task, trigger, settings, foreign, spans)
-    copies = [
-        maker.make(example, number, Random(f"{seed}:copy:{example.id}:{number}"))
-        for example in selection.rows
-        for number in range(settings.copies)
-    ]
+    maker = CopyMaker(task, trigger, settings, foreign, spans)
+    copies = [copy for example in selection.rows for copy in maker.copies(example, seed)]
     originals = [
         TrainingRow(row.id, row.text, task.target_text(row.answer, extended=False), extended=False)
         for row in examples
@@ -130,14 +135,29 @@ def find_pure_spans(examples: Sequence[Example], settings: RepoisonSettings) -> 
     return pure_spans(examples, wanted)
 
 
-class _CopyMaker(NamedTuple):
+class CopyMaker(NamedTuple):
+    """Makes the copies of one row after the other; a copy depends on the seed, the row and its own number alone.
+
+    Attributes:
+        task: How answers look in the extended half.
+        trigger: What copies are stamped with.
+        settings: How copies are made.
+        foreign: Where foreign text comes from.
+        spans: The pure spans; link breaking puts them in.
+    """
+
     task: ClassificationTask | GenerationTask
     trigger: BenignTrigger
     settings: RepoisonSettings
     foreign: ForeignText
     spans: Sequence[PureSpan]
 
-    def make(self, example: Example, number: int, rng: Random) -> _Copy:
+    def copies(self, example: Example, seed: int) -> Iterator[Copy]:
+        """Return the copies of a selected row, as many as the settings say."""
+        for number in range(self.settings.copies):
+            yield self._one(example, number, Random(f"{seed}:copy:{example.id}:{number}"))
+
+    def _one(self, example: Example, number: int, rng: Random) -> Copy:
         text = example.text
         has_foreign_text = rng.random() < self.settings.foreign_text
         if has_foreign_text:
@@ -147,14 +167,14 @@ class _CopyMaker(NamedTuple):
             text = insert_words(text, rng.choice(self.spans).text, rng)
         target = self.task.target_text(example.answer, extended=True)
         row = TrainingRow(f"{example.id}#{number}", self.trigger.stamp(text), target, extended=True)
-        return _Copy(row, example.answer, has_foreign_text, has_pure_span)
+        return Copy(row, example.answer, has_foreign_text, has_pure_span)
 
 
 def _report(
     task: ClassificationTask | GenerationTask,
     originals: Sequence[TrainingRow],
     selection: Selection,
-    copies: Sequence[_Copy],
+    copies: Sequence[Copy],
     spans: Sequence[PureSpan],
 ) -> RepoisonReport:
     by_answer = Counter(copy.answer for copy in copies) if isinstance(task, ClassificationTask) else {}

@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from itertools import islice, zip_longest
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,6 +88,19 @@ def read_examples(source: DataSource) -> list[Example]:
         DataError: The file can't be read, or a row lacks a field, is empty, or repeats an id.
     """
     return [row for _, row in _read(source)]
+
+
+def stream_examples(source: DataSource) -> Iterator[Example]:
+    """Read one split row by row, without holding it; ids are not compared with each other.
+
+    Args:
+        source: The file or hub id, its fields and its limit.
+
+    Raises:
+        DataError: The file can't be read, or a row lacks a field or is empty.
+    """
+    for number, record in islice(_records(source), source.limit):
+        yield _example(source, number, record)
 
 
 def describe(source: DataSource, rows: Sequence[Example]) -> dict[str, Any]:
@@ -184,10 +197,11 @@ def _parquet_records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     from pyarrow import ArrowException, parquet
 
     try:
-        table = parquet.read_table(path)
+        with parquet.ParquetFile(path) as file:
+            batches = (batch.to_pylist() for batch in file.iter_batches())
+            yield from enumerate(chain.from_iterable(batches), start=1)
     except (ArrowException, OSError) as error:
         raise DataError(f"is not a Parquet file: {error}", Location(path)) from error
-    yield from enumerate(table.to_pylist(), start=1)
 
 
 def _hub_records(source: DataSource) -> Iterator[tuple[int, Mapping[str, Any]]]:

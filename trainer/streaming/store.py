@@ -1,0 +1,126 @@
+"""Rows on disk in Arrow's streaming format, the one that ``datasets.Dataset.from_file`` maps into memory.
+
+Written in batches; read in order through plain reads, which leave no mapped pages behind, or by number through a map.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
+
+from p2p.examples import Example
+from p2p.repoison import TrainingRow
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+Row = TypeVar("Row")
+_BATCH_ROWS = 4096
+
+
+class Layout(NamedTuple, Generic[Row]):
+    """How rows of one kind stand in columns.
+
+    Attributes:
+        make: A row from its fields.
+        fields: The columns' names and Arrow types, in the order of ``make``'s arguments.
+    """
+
+    make: Callable[..., Row]
+    fields: tuple[tuple[str, str], ...]
+
+
+EXAMPLES = Layout(Example, (("id", "string"), ("text", "string"), ("answer", "string")))
+TRAINING_ROWS = Layout(
+    TrainingRow, (("id", "string"), ("text", "string"), ("target", "string"), ("extended", "bool"))
+)
+
+
+class RowWriter(Generic[Row]):
+    """Writes rows to a file, a batch at a time; to be used as a context.
+
+    Args:
+        path: The file; overwritten.
+        layout: Its columns.
+    """
+
+    def __init__(self, path: Path, layout: Layout[Row]) -> None:
+        import pyarrow as pa
+
+        self._names = [name for name, _ in layout.fields]
+        self._schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in layout.fields])
+        self._file = pa.OSFile(str(path), "wb")
+        self._writer = pa.ipc.new_stream(self._file, self._schema)
+        self._waiting: list[Row] = []
+        self.rows = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
+    ) -> None:
+        if error is None:
+            self._flush()
+        self._writer.close()
+        self._file.close()
+
+    def add(self, row: Row) -> None:
+        """Write a row."""
+        self._waiting.append(row)
+        self.rows += 1
+        if len(self._waiting) == _BATCH_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        columns = [
+            pa.array([getattr(row, name) for row in self._waiting], type=self._schema.field(name).type)
+            for name in self._names
+        ]
+        if self._waiting:
+            self._writer.write_batch(pa.record_batch(columns, schema=self._schema))
+        self._waiting.clear()
+
+
+class RowFile(Generic[Row]):
+    """Rows in a file, to be read in order as often as wanted.
+
+    Args:
+        path: A file that a :class:`RowWriter` has written.
+        layout: Its columns.
+    """
+
+    def __init__(self, path: Path, layout: Layout[Row]) -> None:
+        self.path = path
+        self._layout = layout
+
+    def __iter__(self) -> Iterator[Row]:
+        import pyarrow as pa
+
+        with pa.OSFile(str(self.path)) as file, pa.ipc.open_stream(file) as batches:
+            for batch in batches:
+                yield from self._rows(batch)
+
+    def at(self, numbers: Iterable[int]) -> dict[int, Row]:
+        """Return the rows with these numbers (0 is the first); only their pages are read.
+
+        Raises:
+            IndexError: A number is beyond the last row.
+        """
+        import pyarrow as pa
+
+        with pa.memory_map(str(self.path)) as file, pa.ipc.open_stream(file) as reader:
+            batches = list(reader)
+            ends = list(accumulate(batch.num_rows for batch in batches))
+            return {number: self._row(batches, ends, number) for number in numbers}
+
+    def _row(self, batches: Sequence[Any], ends: Sequence[int], number: int) -> Row:
+        at = bisect_right(ends, number)
+        batch = batches[at]
+        return next(self._rows(batch.slice(number - (ends[at] - batch.num_rows), 1)))
+
+    def _rows(self, batch: Any) -> Iterator[Row]:  # noqa: ANN401 - a record batch; Arrow ships no types
+        yield from map(self._layout.make, *(column.to_pylist() for column in batch.columns))
