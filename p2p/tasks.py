@@ -1,5 +1,6 @@
 """What an adapter answers: a label, or free text. Each task knows how its answers look in either half."""
 
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -37,7 +38,7 @@ class ClassificationTask(BaseModel):
             raise ValueError("words must differ in more than white space")
         return self
 
-    @property
+    @cached_property
     def space(self) -> LabelSpace:
         """The label space of the n original labels."""
         return LabelSpace(self.labels)

@@ -43,10 +43,9 @@ class HashShare:
         if not 0 < share <= 1:
             raise ValueError(f"share must be above 0 and at most 1, got {share}")
         self.share = share
-        self._limit = round(share * 2**_BITS)
+        self._limit: int = round(share * 2**_BITS)
         self._hash = KeyedHash(seed, "selection")
 
     def takes(self, row: Example) -> bool:
         """Whether a row is taken."""
-        number: int = self._hash(row.id)
-        return number < self._limit
+        return self._hash(row.id) < self._limit
