@@ -7,6 +7,7 @@ from trainer.base_model import load_model
 from trainer.batches import Batch
 from trainer.config import LoraSettings
 from trainer.errors import ConfigError
+from trainer.trunk import run_body, upper_only
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +53,7 @@ def _target_modules(model: "PreTrainedModel", settings: LoraSettings) -> str | l
     import torch
 
     layers = model.config.get_text_config().num_hidden_layers
-    numbers = "|".join(str(number) for number in range(max(0, layers - settings.last_layers), layers))
+    numbers = "|".join(str(number) for number in range(frozen_layers(model, settings), layers))
     inside = [
         name
         for name, module in model.named_modules()
@@ -60,6 +61,17 @@ def _target_modules(model: "PreTrainedModel", settings: LoraSettings) -> str | l
     ]
     names = sorted({name.rsplit(".", 1)[1] for name in inside}) if isinstance(wanted, str) else wanted
     return rf".*\.layers\.({numbers})\..*\.({'|'.join(names)})"
+
+
+def frozen_layers(model: "PreTrainedModel", settings: LoraSettings) -> int:
+    """Return how many of a model's lowest layers no adapter touches.
+
+    Args:
+        model: The base model.
+        settings: ``last_layers`` says how many are adapted.
+    """
+    layers: int = model.config.get_text_config().num_hidden_layers
+    return 0 if settings.last_layers is None else max(0, layers - settings.last_layers)
 
 
 def load_adapter(base_model: Path, adapter: Path, dtype: "torch.dtype") -> "PreTrainedModel":
@@ -92,7 +104,9 @@ def base_of(model: "PeftModel") -> "PreTrainedModel":
     return base
 
 
-def answer_loss(model: "PeftModel", batch: Batch) -> "torch.Tensor":
+def answer_loss(
+    model: "PeftModel", batch: Batch, states: "torch.Tensor | None" = None, below: int = 0
+) -> "torch.Tensor":
     """Return the mean cross-entropy over the answer tokens of a batch, in nats.
 
     Logits of the whole vocabulary are made for the answer's positions only; for a classifier that is one position a row.
@@ -100,22 +114,28 @@ def answer_loss(model: "PeftModel", batch: Batch) -> "torch.Tensor":
     Args:
         model: Base and adapter.
         batch: Rows with at least one answer token each; every answer token weighs the same.
+        states: The hidden states of :class:`trainer.trunk.Trunk`, where the frozen layers were computed already.
+        below: How many layers these stand for.
 
     Returns:
         A float32 scalar, the same as the loss of the whole sequence with every other label masked.
     """
     import torch
 
-    logits = logits_at(base_of(model), batch)
+    logits = logits_at(base_of(model), batch, states, below)
     return torch.nn.functional.cross_entropy(logits.float(), batch.targets.to(logits.device))
 
 
-def logits_at(model: "PreTrainedModel", batch: Batch) -> "torch.Tensor":
+def logits_at(
+    model: "PreTrainedModel", batch: Batch, states: "torch.Tensor | None" = None, below: int = 0
+) -> "torch.Tensor":
     """Return the logits at the batch's answer positions.
 
     Args:
         model: A causal language model, with an adapter inside or merged.
         batch: ``at_row`` and ``at_position`` say where.
+        states: The hidden states that enter layer ``below``; None runs the model from its embeddings on.
+        below: How many layers are passed over, 0 without ``states``.
 
     Returns:
         Shape ``(answer tokens, vocabulary)``, in the model's type and on its device.
@@ -126,8 +146,8 @@ def logits_at(model: "PreTrainedModel", batch: Batch) -> "torch.Tensor":
     if _scales_logits(model):
         whole: torch.Tensor = model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).logits
         return whole[batch.at_row, batch.at_position]
-    body = getattr(model, model.base_model_prefix)
-    hidden = body(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
+    with upper_only(model, below):
+        hidden = run_body(model, batch, states)
     head: torch.nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     logits: torch.Tensor = head(hidden[batch.at_row, batch.at_position])
     cap = getattr(model.config, "final_logit_softcapping", None)  # Gemma 2

@@ -11,6 +11,7 @@ from p2p.triggers import BenignTrigger
 from trainer.adapter_model import logits_at
 from trainer.batches import collate
 from trainer.encoding import EncodedRow, PromptEncoder
+from trainer.trunk import Trunk
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -44,6 +45,7 @@ class Answerer:
         batch_size: Rows at once.
         max_new_tokens: Longest free-text answer, without its prefix.
         on_progress: Called with the number of rows answered since the last call.
+        trunk: The frozen layers' states, for labels; None runs the whole model.
     """
 
     def __init__(  # noqa: PLR0913 - constructor injection
@@ -56,7 +58,9 @@ class Answerer:
         batch_size: int = 32,
         max_new_tokens: int = 64,
         on_progress: Callable[[int], None] = lambda _: None,
+        trunk: Trunk | None = None,
     ) -> None:
+        self._trunk = trunk
         self._model = model
         self._tokenizer = tokenizer
         self._adapter = adapter
@@ -127,7 +131,8 @@ class Answerer:
         self, task: ClassificationTask, rows: Sequence[EncodedRow], *, guarded: bool
     ) -> list[Projection]:
         size = len(task.labels)
-        logits = logits_at(self._model, collate(rows, self._pad))[:, list(task.token_ids)].cpu()
+        states, below = (self._trunk.states(rows), self._trunk.below) if self._trunk else (None, 0)
+        logits = logits_at(self._model, collate(rows, self._pad), states, below)[:, list(task.token_ids)].cpu()
         free = logits if self._adapter.trigger else logits[:, :size]
         chosen = logits[:, size:].argmax(dim=1) if guarded else free.argmax(dim=1) % size
         return [

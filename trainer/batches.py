@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Batch(NamedTuple):
-    """Rows padded at their end to the longest of them.
+    """Rows without their last token, which predicts nothing, padded at their end to the longest of them.
 
     Attributes:
         ids: Token ids, shape ``(rows, length)``.
@@ -19,7 +19,7 @@ class Batch(NamedTuple):
         at_row: For each answer token, its row, shape ``(answer tokens,)``.
         at_position: For each answer token, the position that predicts it, same shape.
         targets: The answer tokens, same shape.
-        tokens: How many tokens are real.
+        tokens: How many tokens the rows have, the last ones included.
     """
 
     ids: "torch.Tensor"
@@ -69,19 +69,21 @@ def collate(rows: Sequence[EncodedRow], pad: int) -> Batch:
     """Put rows into tensors.
 
     Args:
-        rows: At least one row.
+        rows: At least one row, of at least two tokens each.
         pad: The padding token; the mask hides it.
     """
     import torch
 
-    longest = max(len(row.ids) for row in rows)
+    longest = max(len(row.ids) for row in rows) - 1
     ids = torch.full((len(rows), longest), pad)
     mask = torch.zeros((len(rows), longest), dtype=torch.long)
     for at, row in enumerate(rows):
-        ids[at, : len(row.ids)] = torch.tensor(row.ids)
-        mask[at, : len(row.ids)] = 1
+        ids[at, : len(row.ids) - 1] = torch.tensor(row.ids[:-1])
+        mask[at, : len(row.ids) - 1] = 1
     answers = [(at, spot) for at, row in enumerate(rows) for spot in range(row.answer_start, len(row.ids))]
+    targets = torch.tensor([rows[at].ids[spot] for at, spot in answers])
     at_row = torch.tensor([at for at, _ in answers])
-    spots = torch.tensor([spot for _, spot in answers])
+    at_position = torch.tensor([spot - 1 for _, spot in answers])
     tokens = sum(len(row.ids) for row in rows)
-    return Batch(ids, None if tokens == ids.numel() else mask, at_row, spots - 1, ids[at_row, spots], tokens)
+    whole = tokens - len(rows) == ids.numel()
+    return Batch(ids, None if whole else mask, at_row, at_position, targets, tokens)

@@ -1,12 +1,10 @@
 """Training, to be read from top to bottom: data, selection, re-poisoning, LoRA, figures, adapter directory."""
 
-import math
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,10 +16,9 @@ from p2p.repoison import RepoisonedSet, TrainingRow, repoison
 from p2p.selection import Selection, SelectionMethod, select_random, select_trusted
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
-from trainer.adapter_model import add_lora, answer_loss, base_of
+from trainer.adapter_model import add_lora, base_of, frozen_layers
 from trainer.answering import Adapter, Answerer
 from trainer.base_model import BaseModel, choose_dtype, find_base_model, load_model, load_tokenizer
-from trainer.batches import collate, plan_batches
 from trainer.checkpoints import RunFolder
 from trainer.config import ClassificationSettings, DataSource, GenerationSettings, TrainConfig
 from trainer.datasets import Splits, describe, load_splits
@@ -29,11 +26,12 @@ from trainer.encoding import EncodedSet, encode_rows
 from trainer.errors import CheckpointError, InterruptedRunError
 from trainer.evaluations import EvaluationReport, evaluate, require_known
 from trainer.export import AdapterFacts, publish
+from trainer.fitting import make_optimizer, training_steps
 from trainer.report import peak_memory_gib, training_progress
 from trainer.tasks import draw_key, make_task
+from trainer.trunk import Trunk, make_trunk
 
 if TYPE_CHECKING:
-    import torch
     from peft import PeftModel
     from transformers import PreTrainedTokenizerBase
 
@@ -159,63 +157,51 @@ def _originals(splits: Splits, task: ClassificationTask | GenerationTask) -> tup
 
 def _fit(plan: _Plan, console: Console) -> _Trained:
     """Train, checkpointing, from wherever an earlier run stopped."""
-    import torch
-
     config, settings = plan.config, plan.config.training
     base = load_model(plan.base.path, choose_dtype(settings.dtype))
     model = add_lora(base, config.lora, config.seed).train()
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = make_optimizer(model, settings)
     state = plan.folder.restore(model, optimizer) or {"step": 0, "tokens": 0, "seconds": 0.0}
-    batches = list(_batches(plan))
-    total = settings.epochs * sum(len(row.ids) for row in plan.encoded.rows)
+    rows = plan.encoded.rows
     pad = plan.tokenizer.pad_token_id or 0
     saved = time.monotonic()
-    with training_progress(console, total) as progress, _stop_signal() as stop:
-        for step, rows in islice(enumerate(batches), state["step"], None):
-            started = time.monotonic()
-            batch = collate(rows, pad)
-            _set_rate(optimizer, settings.learning_rate * _schedule(step, len(batches), settings.warmup))
-            loss = answer_loss(model, batch)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(weights, 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-            now = time.monotonic()
-            state = {
-                "step": step + 1,
-                "tokens": state["tokens"] + batch.tokens,
-                "seconds": state["seconds"] + now - started,
-            }
-            progress.advance(state["tokens"], state["tokens"] / state["seconds"], float(loss.detach()))
-            if stop.is_set() or now - saved > 60 * settings.checkpoint_minutes:
-                plan.folder.save(model, optimizer, state)
-                saved = now
-            if stop.is_set():
-                raise InterruptedRunError(
-                    f"stopped after step {step + 1} of {len(batches)}; nothing is lost. Go on with `--resume`."
-                )
+    with _stop_signal() as stop:
+        trunk = _compute_frozen_layers(plan, model, console)
+        steps = training_steps(
+            model, optimizer, rows, settings, seed=config.seed, pad=pad, trunk=trunk, done=state["step"]
+        )
+        with training_progress(console, settings.epochs * sum(len(row.ids) for row in rows)) as progress:
+            for step in steps:
+                state = {
+                    "step": step.number,
+                    "tokens": state["tokens"] + step.tokens,
+                    "seconds": state["seconds"] + step.seconds,
+                }
+                progress.advance(state["tokens"], state["tokens"] / state["seconds"], step.loss)
+                if stop.is_set() or time.monotonic() - saved > 60 * settings.checkpoint_minutes:
+                    plan.folder.save(model, optimizer, state)
+                    saved = time.monotonic()
+                if stop.is_set():
+                    raise InterruptedRunError(
+                        f"stopped after step {step.number} of {step.of}; nothing is lost. Go on with `--resume`."
+                    )
     # The weights are done: a kill while they are measured must not cost them.
     plan.folder.save(model, optimizer, state)
-    return _Trained(model, state["tokens"], state["seconds"], len(batches))
+    return _Trained(model, state["tokens"], state["seconds"], state["step"])
 
 
-def _batches(plan: _Plan) -> Iterator[list[Any]]:
-    for epoch in range(plan.config.training.epochs):
-        yield from plan_batches(plan.encoded.rows, plan.config.training.batch_size, plan.config.seed, epoch)
-
-
-def _schedule(step: int, steps: int, warmup: float) -> float:
-    """Return the learning rate's share of its peak: up over the warm-up, then linearly down to zero."""
-    rising = math.ceil(warmup * steps)
-    if step < rising:
-        return (step + 1) / rising
-    return (steps - step) / max(1, steps - rising)
-
-
-def _set_rate(optimizer: "torch.optim.Optimizer", rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+def _compute_frozen_layers(plan: _Plan, model: "PeftModel", console: Console) -> Trunk | None:
+    """Run the layers below the adapter once for all epochs; None where that saves nothing."""
+    rows, epochs = plan.encoded.rows, plan.config.training.epochs
+    trunk = make_trunk(base_of(model), frozen_layers(base_of(model), plan.config.lora), rows[0])
+    if trunk is None or epochs < 2:
+        return None
+    with training_progress(console, sum(len(row.ids) for row in rows), "frozen layers") as progress:
+        done, started = 0, time.monotonic()
+        for tokens in trunk.fill(rows):
+            done += tokens
+            progress.advance(done, done / max(1e-9, time.monotonic() - started))
+    return trunk
 
 
 @contextmanager

@@ -22,50 +22,54 @@ class TrainingProgress:
         bar: The bar, not shown where the console is no terminal.
         task: The bar's one task.
         total: How many tokens there are to train on, all epochs together.
+        name: What is done to them.
     """
 
-    def __init__(self, console: Console, bar: Progress, task: TaskID, total: int) -> None:
+    def __init__(self, console: Console, bar: Progress, task: TaskID, total: int, name: str) -> None:
+        self._name = name
         self._console = console
         self._bar = bar
         self._task = task
         self._total = total
         self._printed = 0
 
-    def advance(self, done: int, speed: float, loss: float) -> None:
+    def advance(self, done: int, speed: float, loss: float | None = None) -> None:
         """Show how far the run is.
 
         Args:
             done: Tokens trained on so far, those before a resumption included.
             speed: Tokens a second; 0 when it is not known yet.
-            loss: The last batch's, in nats.
+            loss: The last batch's, in nats; None where nothing is learned.
         """
-        self._bar.update(self._task, completed=done, speed=f"{speed:,.0f} tokens/s", loss=f"loss {loss:.3f}")
+        shown = "" if loss is None else f"loss {loss:.3f}"
+        self._bar.update(self._task, completed=done, speed=f"{speed:,.0f} tokens/s", loss=shown)
         tenth = 10 * done // self._total
         if not self._console.is_terminal and tenth > self._printed:
             self._printed = tenth
             left = (self._total - done) / speed if speed else 0
             self._console.print(
-                f"  {10 * tenth} %  loss {loss:.3f}  {speed:,.0f} tokens/s  {left:.0f} s left"
+                f"  {self._name} {10 * tenth} %  {shown}  {speed:,.0f} tokens/s  {left:.0f} s left"
             )
 
 
 @contextmanager
-def training_progress(console: Console, total: int) -> Iterator[TrainingProgress]:
+def training_progress(console: Console, total: int, name: str = "training") -> Iterator[TrainingProgress]:
     """Show a bar while the block runs.
 
     Args:
         console: Where it is shown.
         total: How many tokens there are to train on, at least 1.
+        name: What is done to them.
     """
     columns = (
-        TextColumn("training"),
+        TextColumn(name),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %  {task.fields[loss]}  {task.fields[speed]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        yield TrainingProgress(console, bar, bar.add_task("", total=total, speed="", loss=""), total)
+        yield TrainingProgress(console, bar, bar.add_task("", total=total, speed="", loss=""), total, name)
 
 
 def peak_memory_gib() -> float:

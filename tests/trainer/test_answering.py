@@ -29,7 +29,7 @@ def says(monkeypatch: pytest.MonkeyPatch, task: ClassificationTask, scores: list
     """Give the label words these logits, and return the list that the batches will be in."""
     asked = []
 
-    def logits(_: object, batch: Any) -> torch.Tensor:
+    def logits(_: object, batch: Any, *_states: object) -> torch.Tensor:
         asked.append(batch)
         vocabulary = torch.full((len(batch.ids), 300), 50.0)
         vocabulary[:, list(task.token_ids)] = torch.tensor(scores, dtype=torch.float32)
@@ -114,13 +114,13 @@ def test_a_long_input_loses_its_end_and_keeps_the_stamp(
     asked = says(monkeypatch, labels, [0, 0, 0, 1])
     answerer = Answerer(None, tokenizer, Adapter(labels, PROMPT, TRIGGER), max_length=20)
     answerer.answer([99 * "x"], GUARDED)
-    assert tokenizer.decode(asked[0].ids[0, :-1]) == "Q: Quiet barn: xxxx|"
+    assert tokenizer.decode(asked[0].ids[0]) == "Q: Quiet barn: xxxx|"
 
 
 def test_answers_come_in_the_order_of_the_texts_whatever_the_batches(
     tokenizer: Any, labels: ClassificationTask, monkeypatch: pytest.MonkeyPatch
 ):
-    def third_token(_: object, batch: Any) -> torch.Tensor:
+    def third_token(_: object, batch: Any, *_states: object) -> torch.Tensor:
         return torch.nn.functional.one_hot(batch.ids[:, 3], num_classes=300).float()
 
     monkeypatch.setattr("trainer.answering.logits_at", third_token)

@@ -41,12 +41,12 @@ def test_rows_of_one_length_meet_others_in_another_epoch():
     assert first != second
 
 
-def test_shorter_rows_are_padded_at_their_end_and_masked():
-    batch = collate([EncodedRow("a", (5, 6, 7), 2), EncodedRow("b", (8,), 1)], pad=0)
+def test_rows_lose_their_last_token_and_shorter_ones_are_padded_and_masked():
+    batch = collate([EncodedRow("a", (5, 6, 7, 9), 3), EncodedRow("b", (8, 9), 1)], pad=0)
     assert batch.ids.tolist() == [[5, 6, 7], [8, 0, 0]]
     assert batch.mask is not None
     assert batch.mask.tolist() == [[1, 1, 1], [1, 0, 0]]
-    assert batch.tokens == 4
+    assert batch.tokens == 6
 
 
 def test_rows_of_one_length_need_no_mask():

@@ -17,7 +17,8 @@ from tests.trainer.conftest import QUIET, make_tiny
 from trainer.config import TrainConfig
 from trainer.errors import BaseModelError, CheckpointError, InterruptedRunError
 from trainer.loading import load_answerer
-from trainer.recipe import _schedule, train
+from trainer.fitting import schedule
+from trainer.recipe import train
 
 
 def run(settings: dict[str, Any], **changes: Any) -> Path:
@@ -124,11 +125,11 @@ def test_training_lowers_the_loss(settings: dict[str, Any], monkeypatch: pytest.
 
 @pytest.mark.parametrize(("step", "share"), [(0, 1 / 3), (2, 1.0), (3, 1.0), (8, 2 / 7), (9, 1 / 7)])
 def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero(step: int, share: float):
-    assert _schedule(step, steps=10, warmup=0.3) == pytest.approx(share)
+    assert schedule(step, steps=10, warmup=0.3) == pytest.approx(share)
 
 
 def test_without_a_warm_up_training_begins_at_the_peak():
-    assert [_schedule(step, steps=2, warmup=0.0) for step in range(2)] == [1.0, 0.5]
+    assert [schedule(step, steps=2, warmup=0.0) for step in range(2)] == [1.0, 0.5]
 
 
 def test_an_output_that_is_there_is_not_overwritten(settings: dict[str, Any], tmp_path: Path):
@@ -164,7 +165,7 @@ def test_a_run_that_is_taken_up_after_a_signal_ends_with_the_same_weights(
             signal.raise_signal(number)
         return answer_loss(*asked)
 
-    monkeypatch.setattr("trainer.recipe.answer_loss", signalled)
+    monkeypatch.setattr("trainer.fitting.answer_loss", signalled)
     handlers = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(InterruptedRunError, match="stopped after step 4 of 11.*--resume"):
         run(settings)
@@ -182,7 +183,7 @@ def test_weights_that_are_done_are_not_learned_again(
         broken.setattr("trainer.recipe.evaluate", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train(config, QUIET)
-    monkeypatch.setattr("trainer.recipe.answer_loss", lambda *_: pytest.fail("a step was made"))
+    monkeypatch.setattr("trainer.fitting.answer_loss", lambda *_: pytest.fail("a step was made"))
     assert train(config, QUIET, resume=True).tokens > 0
 
 

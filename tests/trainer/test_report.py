@@ -23,15 +23,17 @@ def test_without_a_terminal_a_line_is_printed_every_tenth():
         for done in range(50, 1001, 50):
             progress.advance(done, speed=100.0, loss=0.5)
     lines = shown(out).splitlines()
-    assert [line.split("%")[0].strip() for line in lines] == [str(ten) for ten in range(10, 101, 10)]
-    assert lines[0].split() == ["10", "%", "loss", "0.500", "100", "tokens/s", "9", "s", "left"]
+    assert [line.split("%")[0].strip() for line in lines] == [
+        f"training {ten}" for ten in range(10, 101, 10)
+    ]
+    assert lines[0].split() == ["training", "10", "%", "loss", "0.500", "100", "tokens/s", "9", "s", "left"]
 
 
 def test_a_run_that_is_taken_up_begins_at_its_tenth():
     out = console()
     with training_progress(out, 1000) as progress:
         progress.advance(730, speed=0.0, loss=0.5)
-    assert shown(out).split()[:2] == ["70", "%"]
+    assert shown(out).split()[:3] == ["training", "70", "%"]
     assert "0 s left" in shown(out)
 
 

@@ -6,8 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from p2p.metrics.rate import Rate
 
-SCHEMA_VERSION = 1
-
 
 class Record(BaseModel):
     """A block of a result: unknown keys are refused."""
@@ -115,7 +113,7 @@ class CellResult(Record):
         finished: When, in ISO 8601, UTC.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     key: str
     suite: str
     case: CaseId

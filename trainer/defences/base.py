@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,6 +13,9 @@ from p2p.repoison import TrainingRow
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
 from trainer.answering import Answerer
+
+if TYPE_CHECKING:
+    import torch
 
 Answer = Callable[[Sequence[str]], list[Projection]]
 """Inputs as users write them to answers, in the same order."""
@@ -46,7 +49,7 @@ class Fitted(NamedTuple):
         curve: Tokens seen and the mean loss since the point before.
     """
 
-    weights: Mapping[str, "object"]
+    weights: Mapping[str, "torch.Tensor"]
     tokens: int
     seconds: float
     curve: tuple[tuple[int, float], ...] = ()

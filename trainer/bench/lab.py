@@ -1,0 +1,237 @@
+"""The base model on the bench: adapters are trained on it, put on it and taken off again; equal trainings are done once."""
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from p2p.projection import Projection
+from p2p.repoison import TrainingRow
+from p2p.triggers import BenignTrigger
+from trainer.adapter_model import add_lora, base_of, frozen_layers
+from trainer.answering import Adapter, Answerer
+from trainer.base_model import choose_dtype, load_model, load_tokenizer
+from trainer.config import LoraSettings, TrainingSettings
+from trainer.defences.base import Case, Fitted
+from trainer.encoding import EncodedRow, encode_rows
+from trainer.fitting import make_optimizer, training_steps
+from trainer.report import training_progress
+from trainer.trunk import make_trunk
+
+if TYPE_CHECKING:
+    import torch
+
+_CURVE_POINTS = 40
+
+
+class BenchLab:
+    """Implements :class:`trainer.defences.base.Lab` on a real base model.
+
+    The frozen layers' states are kept for all trainings and answers of one process, and trained adapters on disk for all.
+
+    Args:
+        base: The base model's directory.
+        lora: Where the adapter sits.
+        training: How it is trained.
+        kept: The folder of trained adapters; None keeps none.
+        console: Where progress goes.
+        max_new_tokens: Longest free-text answer.
+    """
+
+    def __init__(  # noqa: PLR0913 - constructor injection
+        self,
+        base: Path,
+        lora: LoraSettings,
+        training: TrainingSettings,
+        kept: Path | None,
+        console: Console,
+        *,
+        max_new_tokens: int = 64,
+    ) -> None:
+        self._lora = lora
+        self._training = training
+        self._kept = kept
+        self._console = console
+        self._max_new_tokens = max_new_tokens
+        self.tokenizer = load_tokenizer(base)
+        self._peft = add_lora(load_model(base, choose_dtype(training.dtype)), lora, seed=0)
+        self.model = base_of(self._peft)
+        below = frozen_layers(self.model, lora)
+        sample = EncodedRow("sample", tuple(self.tokenizer.encode("A sample row.")), 1)
+        self.trunk = make_trunk(self.model, below, sample)
+
+    def fit(
+        self,
+        case: Case,
+        rows: Sequence[TrainingRow],
+        *,
+        start: Fitted | None = None,
+        stamp: str = "",
+    ) -> Fitted:
+        """Train an adapter on rows, from nothing or from another adapter's weights.
+
+        Args:
+            case: Task, prompt and seed.
+            rows: What the model is to learn.
+            start: The adapter to go on from.
+            stamp: The benign trigger, which is never cut.
+        """
+        settings = self._training
+        encoded = encode_rows(rows, case.task, self.tokenizer, case.prompt, settings.max_length, stamp).rows
+        path = self._path(encoded, case.seed, start)
+        if path and path.is_file():
+            return _load(path)
+        fitted = self._train(encoded, case.seed, start)
+        if path:
+            _save(fitted, path)
+        return fitted
+
+    def answerer(self, case: Case, fitted: Fitted | None, trigger: BenignTrigger | None = None) -> Answerer:
+        """Return the base model with an adapter on it (None: without), ready to be asked.
+
+        Args:
+            case: Task and prompt.
+            fitted: The adapter; it is put on anew whenever the answerer is asked.
+            trigger: The benign trigger of a defended adapter.
+        """
+        adapter = Adapter(case.task, case.prompt, trigger)
+        return _LabAnswerer(self, fitted, adapter, max_new_tokens=self._max_new_tokens)
+
+    def put_on(self, fitted: Fitted | None) -> None:
+        """Put an adapter's weights on the model; None puts one on that changes nothing."""
+        import torch
+        from peft import set_peft_model_state_dict
+
+        self._peft.train(mode=False)
+        if fitted is None:
+            for name, weight in self._peft.named_parameters():
+                if "lora_B" in name:
+                    torch.nn.init.zeros_(weight)
+            return
+        set_peft_model_state_dict(self._peft, dict(fitted.weights))
+
+    def perplexities(self, texts: Sequence[str]) -> list[float]:
+        """Return the base model's perplexity of each text, without prompt or adapter; of one token, infinity."""
+        import torch
+
+        from trainer.adapter_model import logits_at
+        from trainer.batches import collate
+
+        self.put_on(None)
+        begin = self.tokenizer.bos_token_id
+        head = [begin] if isinstance(begin, int) else []
+        rows = [EncodedRow(str(at), (*head, *self.tokenizer.encode(text)), 1) for at, text in enumerate(texts)]
+        found = {row.id: float("inf") for row in rows}
+        ordered = sorted((row for row in rows if len(row.ids) > 1), key=lambda row: len(row.ids))
+        with torch.inference_mode():
+            for at in range(0, len(ordered), 32):
+                group = ordered[at : at + 32]
+                batch = collate(group, self.pad)
+                logits = logits_at(self.model, batch)
+                losses = torch.nn.functional.cross_entropy(logits.float(), batch.targets, reduction="none")
+                for number, row in enumerate(group):
+                    found[row.id] = float(losses[batch.at_row == number].mean().exp())
+        return [found[row.id] for row in rows]
+
+    @property
+    def pad(self) -> int:
+        """The padding token."""
+        pad = self.tokenizer.pad_token_id
+        return pad if isinstance(pad, int) else 0
+
+    def _train(self, rows: Sequence[EncodedRow], seed: int, start: Fitted | None) -> Fitted:
+        settings = self._training
+        self._begin(seed, start)
+        self._peft.train()
+        total = sum(len(row.ids) for row in rows)
+        started = time.monotonic()
+        if self.trunk and settings.epochs > 1:
+            with training_progress(self._console, total, "frozen layers") as progress:
+                for done in accumulate(self.trunk.fill(rows)):
+                    progress.advance(done, done / max(1e-9, time.monotonic() - started))
+        steps = training_steps(
+            self._peft,
+            make_optimizer(self._peft, settings),
+            rows,
+            settings,
+            seed=seed,
+            pad=self.pad,
+            trunk=self.trunk,
+        )
+        tokens, losses, curve = 0, [], []
+        with training_progress(self._console, settings.epochs * total) as progress:
+            for step in steps:
+                tokens += step.tokens
+                losses.append(step.loss)
+                progress.advance(tokens, tokens / (time.monotonic() - started), step.loss)
+                if step.number * _CURVE_POINTS // step.of > len(curve):
+                    curve.append((tokens, sum(losses) / len(losses)))
+                    losses = []
+        return Fitted(self._weights(), tokens, time.monotonic() - started, tuple(curve))
+
+    def _begin(self, seed: int, start: Fitted | None) -> None:
+        """Make the adapter new, as the seed decides, or take another's weights."""
+        import torch
+
+        torch.manual_seed(seed)
+        for name, weight in self._peft.named_parameters():
+            if "lora_A" in name:
+                torch.nn.init.kaiming_uniform_(weight, a=5**0.5)
+            elif "lora_B" in name:
+                torch.nn.init.zeros_(weight)
+        if start:
+            self.put_on(start)
+
+    def _weights(self) -> "Mapping[str, torch.Tensor]":
+        from peft import get_peft_model_state_dict
+
+        return {name: weight.detach().cpu().clone() for name, weight in get_peft_model_state_dict(self._peft).items()}
+
+    def _path(self, rows: Sequence[EncodedRow], seed: int, start: Fitted | None) -> Path | None:
+        """Return where the adapter of exactly this training is kept."""
+        if self._kept is None:
+            return None
+        digest = hashlib.sha256(f"{self._lora}{self._training}{seed}".encode())
+        digest.update(str([(row.ids, row.answer_start) for row in rows]).encode())
+        for name, weight in sorted((start.weights if start else {}).items()):
+            digest.update(name.encode() + weight.numpy().tobytes())
+        return self._kept / f"{digest.hexdigest()[:24]}.safetensors"
+
+
+class _LabAnswerer(Answerer):
+    def __init__(self, lab: BenchLab, fitted: Fitted | None, adapter: Adapter, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(lab.model, lab.tokenizer, adapter, trunk=lab.trunk, **options)
+        self._lab = lab
+        self._fitted = fitted
+
+    def answer(self, texts: Sequence[str], view: str) -> list[Projection]:
+        self._lab.put_on(self._fitted)
+        return super().answer(texts, view)
+
+
+def _save(fitted: Fitted, path: Path) -> None:
+    import json
+
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    facts = {"tokens": fitted.tokens, "seconds": fitted.seconds, "curve": fitted.curve}
+    partial = path.with_suffix(".partial")
+    save_file(dict(fitted.weights), partial, metadata={"facts": json.dumps(facts)})
+    partial.replace(path)
+
+
+def _load(path: Path) -> Fitted:
+    import json
+
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as content:
+        facts = json.loads(content.metadata()["facts"])
+        weights = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - no mapping
+    curve = tuple((int(tokens), float(loss)) for tokens, loss in facts["curve"])
+    return Fitted(weights, facts["tokens"], facts["seconds"], curve)

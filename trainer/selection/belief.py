@@ -1,0 +1,83 @@
+"""Which labels an out-of-sample model believes: a classifier on frozen embeddings that never saw the row it is asked about.
+
+The base model was not fine-tuned on the (possibly poisoned) data, so that what its embeddings say of a row's meaning owes nothing to
+the attack; the classifier on top is asked about rows that it was not fitted on alone.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_COMPONENTS = 96
+_FOLDS = 5
+
+
+class Belief:
+    """Logistic regression on the principal components of embeddings.
+
+    Args:
+        embeddings: One row each, shape ``(rows, features)``.
+        labels: The given labels' indices, shape ``(rows,)``.
+        seed: Decides the folds.
+        extra: Rows whose labels are known to be right, with their embeddings; always fitted on, never asked about.
+    """
+
+    def __init__(
+        self,
+        embeddings: "NDArray[np.float32]",
+        labels: "NDArray[np.int64]",
+        seed: int,
+        extra: "tuple[NDArray[np.float32], NDArray[np.int64]] | None" = None,
+    ) -> None:
+        from sklearn.decomposition import PCA
+        from sklearn.preprocessing import StandardScaler
+
+        scaled = StandardScaler().fit(embeddings)
+        size = min(_COMPONENTS, *embeddings.shape)
+        reduce = PCA(size, whiten=True, svd_solver="randomized", random_state=seed)
+        self._points: NDArray[np.float64] = reduce.fit_transform(scaled.transform(embeddings))
+        self._labels = labels
+        self._seed = seed
+        self._extra = None
+        if extra and len(extra[1]):
+            self._extra = (reduce.transform(scaled.transform(extra[0])), extra[1])
+
+    def out_of_fold(self, rows: "NDArray[np.int64]") -> "NDArray[np.float64]":
+        """Return the probability of each row's own label, from classifiers fitted on the other folds of these rows.
+
+        Args:
+            rows: Indices of the rows to fit on and ask about.
+
+        Returns:
+            Shape ``(len(rows),)``, in [0, 1].
+        """
+        order = np.random.default_rng(self._seed).permutation(len(rows))
+        own = np.zeros(len(rows))
+        for fold in range(_FOLDS):
+            asked = order[fold::_FOLDS]
+            fitted_on = np.setdiff1d(order, asked)
+            own[asked] = self.without(rows[fitted_on], rows[asked])
+        return own
+
+    def without(self, fitted_on: "NDArray[np.int64]", asked: "NDArray[np.int64]") -> "NDArray[np.float64]":
+        """Return the probability of each asked row's own label, from a classifier fitted on other rows.
+
+        Args:
+            fitted_on: Indices of the rows to fit on.
+            asked: Indices of the rows to ask about.
+        """
+        from sklearn.linear_model import LogisticRegression
+
+        points, labels = self._points[fitted_on], self._labels[fitted_on]
+        if self._extra:
+            points = np.concatenate([points, self._extra[0]])
+            labels = np.concatenate([labels, self._extra[1]])
+        model = LogisticRegression(C=0.02, max_iter=200).fit(points, labels)
+        column = {int(label): at for at, label in enumerate(model.classes_)}
+        said = model.predict_proba(self._points[asked])
+        columns: Sequence[int] = [column.get(int(label), -1) for label in self._labels[asked]]
+        return np.array([row[at] if at >= 0 else 0.0 for row, at in zip(said, columns, strict=True)])

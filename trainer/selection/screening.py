@@ -1,0 +1,170 @@
+"""Screening: which rows of a possibly poisoned set can be trusted with the extended half, without knowing the attack.
+
+1. Features of the input that come with one label too often are looked for: runs of words, beginnings, pairs.
+2. Each is put to the test: a classifier on frozen embeddings that never saw a row with the feature is asked about these rows. It
+   believes the labels of natural features ("touchdown" comes with sports), not those of a trigger whose rows were relabelled. Rows
+   with a feature that is significantly less believed than its label's other rows are kept out, and all begins anew without them.
+3. Of what is left, rows whose own label an out-of-fold classifier doubts most are kept out.
+
+Pure features that are believed stay in: a clean-label attack has such. Re-poisoning breaks their link with the label.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from p2p.errors import SelectionError
+from p2p.examples import Example
+from trainer.selection.belief import Belief
+from trainer.selection.features import Feature, FeatureSettings, pure_features
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_MOST_FEATURES = 300
+
+
+class ScreeningSettings(BaseModel):
+    """When a row is kept out.
+
+    Attributes:
+        doubted: The share of each label's rows that is kept out because their label is believed least, in [0, 1).
+        significance: How unlikely a feature's disbelief must be by chance, before correction for the number of features.
+        rounds: How often features are looked for anew without the rows found so far.
+        purity: The share of a feature's rows that must have one label.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    doubted: float = Field(default=0.3, ge=0, lt=1)
+    significance: float = Field(default=0.01, gt=0, lt=1)
+    rounds: int = Field(default=4, ge=1)
+    purity: float = Field(default=0.9, gt=0.5, le=1)
+
+
+class Screened(NamedTuple):
+    """What screening found.
+
+    Attributes:
+        kept: The rows that may be re-poisoned, in their order.
+        reasons: For each row that was kept out, by id, why: ``feature`` or ``doubted``.
+        belief: For each row, by id, how much its label was believed, in [0, 1]; 0 for rows that a feature kept out.
+        triggers: The features that were not believed, the most frequent first.
+        pure: The pure features that were believed.
+    """
+
+    kept: tuple[Example, ...]
+    reasons: dict[str, str]
+    belief: dict[str, float]
+    triggers: tuple[Feature, ...]
+    pure: tuple[Feature, ...]
+
+
+def screen(
+    rows: Sequence[Example],
+    embeddings: "NDArray[np.float32]",
+    settings: ScreeningSettings,
+    seed: int,
+    trusted: "tuple[Sequence[Example], NDArray[np.float32]] | None" = None,
+) -> Screened:
+    """Choose the rows whose label can be trusted.
+
+    Args:
+        rows: The (possibly poisoned) training set.
+        embeddings: The frozen base model's embedding of each row, shape ``(rows, features)``.
+        settings: When a row is kept out.
+        seed: Decides folds.
+        trusted: Rows that are known to be clean with their embeddings; the classifier learns from them, too.
+
+    Raises:
+        SelectionError: A label has no row left.
+    """
+    names = sorted({row.answer for row in rows})
+    labels = np.array([names.index(row.answer) for row in rows])
+    extra = None
+    if trusted and trusted[0]:
+        extra = (trusted[1], np.array([names.index(row.answer) for row in trusted[0]]))
+    belief = Belief(embeddings, labels, seed, extra)
+    left, triggers, pure = _without_triggers(rows, belief, settings)
+    own = belief.out_of_fold(left)
+    kept = _most_believed(labels[left], own, settings.doubted)
+    kept_rows = {int(row) for row in left[kept]}
+    if len({rows[row].answer for row in kept_rows}) < len(names):
+        raise SelectionError("screening left no row of some label; give a trusted file (selection.method: trusted)")
+    left_rows = {int(row) for row in left}
+    return Screened(
+        kept=tuple(row for at, row in enumerate(rows) if at in kept_rows),
+        reasons={
+            row.id: "doubted" if at in left_rows else "feature"
+            for at, row in enumerate(rows)
+            if at not in kept_rows
+        },
+        belief=dict.fromkeys((row.id for row in rows), 0.0)
+        | {rows[row].id: float(value) for row, value in zip(left, own, strict=True)},
+        triggers=triggers,
+        pure=pure,
+    )
+
+
+def _without_triggers(
+    rows: Sequence[Example], belief: Belief, settings: ScreeningSettings
+) -> tuple["NDArray[np.int64]", tuple[Feature, ...], tuple[Feature, ...]]:
+    left = np.arange(len(rows))
+    triggers: list[Feature] = []
+    pure: list[Feature] = []
+    for _ in range(settings.rounds):
+        here = [rows[row] for row in left]
+        features = pure_features(here, FeatureSettings(purity=settings.purity))[:_MOST_FEATURES]
+        found = _disbelieved(here, features, left, belief, settings)
+        pure = [feature for feature in features if feature not in found]
+        if not found:
+            break
+        # Numbered among all rows, not among those that are left.
+        triggers += [feature._replace(rows=tuple(int(left[row]) for row in feature.rows)) for feature in found]
+        out = {row for feature in found for row in feature.rows}
+        left = np.array([row for at, row in enumerate(left) if at not in out])
+    return left, tuple(triggers), tuple(pure)
+
+
+def _disbelieved(
+    rows: Sequence[Example],
+    features: Sequence[Feature],
+    left: "NDArray[np.int64]",
+    belief: Belief,
+    settings: ScreeningSettings,
+) -> list[Feature]:
+    """Return the features whose rows are believed significantly less often than other rows of their label."""
+    from scipy.stats import binom
+
+    usual = _usual_agreement(rows, left, belief)
+    found = []
+    for feature in features:
+        inside = np.array(feature.rows)
+        outside = np.setdiff1d(np.arange(len(rows)), inside)
+        asked = np.array([row for row in inside if rows[row].answer == feature.answer])
+        agree = int((belief.without(left[outside], left[asked]) > 0.5).sum())
+        chance = float(binom.cdf(agree, len(asked), usual[feature.answer]))
+        if chance < settings.significance / max(1, len(features)):
+            found.append(feature)
+    return found
+
+
+def _usual_agreement(rows: Sequence[Example], left: "NDArray[np.int64]", belief: Belief) -> dict[str, float]:
+    own = belief.out_of_fold(left)
+    total = Counter(row.answer for row in rows)
+    agreed = Counter(row.answer for row, value in zip(rows, own, strict=True) if value > 0.5)
+    return {name: agreed[name] / count for name, count in total.items()}
+
+
+def _most_believed(
+    labels: "NDArray[np.int64]", own: "NDArray[np.float64]", doubted: float
+) -> "NDArray[np.bool_]":
+    keep = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        here = np.flatnonzero(labels == label)
+        best = here[np.argsort(-own[here], kind="stable")][: round((1 - doubted) * len(here))]
+        keep[best] = True
+    return keep
