@@ -1,4 +1,4 @@
-"""Re-poisoning on disk: rows a second and the most memory held, by size of the set.
+"""Re-poisoning on disk: rows a second, by the clock and by the processor's time, and the most memory held, by size of the set.
 
 Synthetic rows of 12 words on average, words by Zipf's law and one number in each row that no other has, 1 % with a trigger
 word and the target's label, go to a JSONL file; then the file is streamed through the trainer's reader into D*. Each size
@@ -86,9 +86,9 @@ def _measure(size: int, rho: float, copies: int, folder: Path) -> dict[str, floa
         labels=("no", "yes"), words=tuple("0123"), token_ids=(0, 1, 2, 3), answer_context=""
     )
     settings = StreamSettings(task, BenignTrigger.draw(b"benchmark"), RepoisonSettings(copies=copies), seed=0)
-    started = time.monotonic()
+    started, busy = time.monotonic(), time.process_time()
     found = repoison_stream(stream_examples(source), HashShare(rho, 0), settings, folder / "d-star.arrow")
-    seconds = time.monotonic() - started
+    seconds, busy = time.monotonic() - started, time.process_time() - busy
     assert found.report.original_rows == size
     assert found.report.pure_spans_found >= 1
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
@@ -97,7 +97,9 @@ def _measure(size: int, rho: float, copies: int, folder: Path) -> dict[str, floa
         "rows_written": found.report.original_rows + found.report.extended_rows,
         "pure_spans": found.report.pure_spans_found,
         "seconds": round(seconds, 1),
+        "cpu_seconds": round(busy, 1),
         "rows_per_second": round(size / seconds),
+        "rows_per_cpu_second": round(size / busy),
         "peak_rss_mib": round(peak),
     }
 

@@ -25,7 +25,9 @@ def pack(rows: Sequence[EncodedRow], pad: int, capacity: int) -> Batch:
     longest = max(sum(map(_length, held)) for held in bins)
     ids = torch.full((len(bins), longest), pad)
     positions = torch.empty((len(bins), longest), dtype=torch.long)
-    at_row, at_position, targets = [], [], []
+    at_row: list[int] = []
+    at_position: list[int] = []
+    targets: list[int] = []
     for number, held in enumerate(bins):
         start = 0
         for row in held:

@@ -77,8 +77,7 @@ class Trunk:
         with torch.no_grad(), _layers(self._model, slice(0, self.below), final_norm=False):
             hidden = run_body(self._model, batch, None).cpu()
         fresh = {
-            row.ids[:-1]: states[: len(row.ids) - 1].clone()
-            for row, states in zip(rows, hidden, strict=True)
+            row.ids[:-1]: states[: len(row.ids) - 1].clone() for row, states in zip(rows, hidden, strict=True)
         }
         for ids, states in fresh.items():
             if self._held < self._room:
@@ -87,7 +86,9 @@ class Trunk:
         return fresh
 
 
-def make_trunk(model: "PreTrainedModel", below: int, sample: EncodedRow, room_gib: float = 4.0) -> Trunk | None:
+def make_trunk(
+    model: "PreTrainedModel", below: int, sample: EncodedRow, room_gib: float = 4.0
+) -> Trunk | None:
     """Return a trunk for a model, or None where there is nothing to keep or the model can't be run in two parts.
 
     Some families scale their embeddings or carry state across layers: the two parts are compared with the whole on one row,
@@ -137,6 +138,8 @@ def run_body(model: "PreTrainedModel", batch: Batch, states: "torch.Tensor | Non
     """
     body = getattr(model, model.base_model_prefix)
     given: dict[str, Any] = {"input_ids": batch.ids} if states is None else {"inputs_embeds": states}
+    if batch.positions is not None:
+        given["position_ids"] = batch.positions
     hidden: torch.Tensor = body(attention_mask=batch.mask, use_cache=False, **given).last_hidden_state
     return hidden
 
