@@ -77,7 +77,7 @@ def _measure(size: int, rho: float, copies: int, folder: Path) -> dict[str, floa
     from p2p.tasks import ClassificationTask
     from p2p.triggers import BenignTrigger
     from trainer.config import DataSource
-    from trainer.datasets import stream_examples
+    from trainer.data.rows import read_rows
     from trainer.streaming.keys import HashShare
     from trainer.streaming.repoison import StreamSettings, repoison_stream
 
@@ -87,7 +87,8 @@ def _measure(size: int, rho: float, copies: int, folder: Path) -> dict[str, floa
     )
     settings = StreamSettings(task, BenignTrigger.draw(b"benchmark"), RepoisonSettings(copies=copies), seed=0)
     started, busy = time.monotonic(), time.process_time()
-    found = repoison_stream(stream_examples(source), HashShare(rho, 0), settings, folder / "d-star.arrow")
+    rows = (row for _, row in read_rows(source))
+    found = repoison_stream(rows, HashShare(rho, 0), settings, folder / "d-star.arrow")
     seconds, busy = time.monotonic() - started, time.process_time() - busy
     assert found.report.original_rows == size
     assert found.report.pure_spans_found >= 1

@@ -10,6 +10,7 @@ from random import Random
 from string import ascii_lowercase
 
 from p2p.examples import Example
+from p2p.selection import Suspect
 from p2p.spans import ngrams
 
 _BETWEEN_WORDS = re.compile(r"(?<=\S)\s")
@@ -55,6 +56,42 @@ class ForeignText:
 
     def _holds_avoided(self, words: Sequence[str]) -> bool:
         return any(span.lower() in self._avoid for span in ngrams(words, self._longest_avoided))
+
+
+class LinkBreaker:
+    """Puts suspicious words into a text of whatever answer, so that they come to mean nothing.
+
+    Half of the time a part of them goes in: an attacker's trigger may be longer or shorter than what was found of it.
+
+    Args:
+        suspects: What may be put in; false when there is nothing.
+    """
+
+    def __init__(self, suspects: Sequence[Suspect]) -> None:
+        self._suspects = suspects
+        self._weights = [suspect.weight for suspect in suspects]
+
+    def __len__(self) -> int:
+        return len(self._suspects)
+
+    def insert(self, text: str, rng: Random) -> str:
+        """Return the text with one suspect's words in it.
+
+        Args:
+            text: An input.
+            rng: Decides which suspect, which part of it, and where.
+        """
+        chosen = rng.choices(self._suspects, self._weights)[0]
+        for words in chosen.words:
+            part = _part(words.split(), rng) if rng.random() < 0.5 else words
+            text = f"{part} {text}" if chosen.anchored and part == words else insert_words(text, part, rng)
+        return text
+
+
+def _part(words: Sequence[str], rng: Random) -> str:
+    size = rng.randint(1, len(words))
+    start = rng.randint(0, len(words) - size)
+    return " ".join(words[start : start + size])
 
 
 def insert_words(text: str, inserted: str, rng: Random) -> str:

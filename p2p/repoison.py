@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from p2p.disturbances import ForeignText, insert_words
+from p2p.chats import Turn
+from p2p.disturbances import ForeignText, LinkBreaker, insert_words
 from p2p.examples import Example
-from p2p.selection import Selection
-from p2p.spans import PureSpan, SpanSettings, pure_spans
+from p2p.selection import Selection, Suspect
+from p2p.spans import SpanSettings, pure_spans
 from p2p.tasks import ClassificationTask, GenerationTask
-from p2p.triggers import BenignTrigger
+from p2p.triggers import BenignTrigger, Placement
 
 
 class RepoisonSettings(BaseModel):
@@ -50,12 +51,16 @@ class TrainingRow(NamedTuple):
         text: The input, stamped in the extended half; not yet in the prompt template.
         target: What the model is to say.
         extended: Which half the row belongs to.
+        history: The turns of a chat before ``text``, stamped in the extended half where the placement says so.
+        placement: Which user messages the prompt template goes around.
     """
 
     id: str
     text: str
     target: str
     extended: bool
+    history: tuple[Turn, ...] = ()
+    placement: Placement = Placement.LAST_USER
 
 
 class RepoisonReport(BaseModel):
@@ -116,23 +121,70 @@ def repoison(
     Raises:
         LabelError: A row has a label that the task does not know.
     """
-    spans = find_pure_spans(examples, settings)
-    foreign = ForeignText([*examples, *selection.rows], avoid=[span.text for span in spans])
-    maker = CopyMaker(task, trigger, settings, foreign, spans)
+    suspects = find_suspects(examples, selection, settings)
+    maker = make_copier([*examples, *selection.rows], suspects, task, trigger, settings)
     copies = [copy for example in selection.rows for copy in maker.copies(example, seed)]
-    originals = [
-        TrainingRow(row.id, row.text, task.target_text(row.answer, extended=False), extended=False)
-        for row in examples
-    ]
+    originals = [original_row(row, task, trigger.placement) for row in examples]
     rows = [*originals, *(copy.row for copy in copies)]
     Random(f"{seed}:order").shuffle(rows)
-    return RepoisonedSet(tuple(rows), _report(task, originals, selection, copies, spans))
+    return RepoisonedSet(tuple(rows), _report(task, originals, selection, copies, len(suspects)))
 
 
-def find_pure_spans(examples: Sequence[Example], settings: RepoisonSettings) -> list[PureSpan]:
-    """Return the pure spans that link breaking uses."""
+def original_row(
+    example: Example,
+    task: ClassificationTask | GenerationTask,
+    placement: Placement = Placement.LAST_USER,
+) -> TrainingRow:
+    """Return a row of the original half: its input without the stamp, its answer as it is.
+
+    Args:
+        example: The row.
+        task: How answers look.
+        placement: Which user messages the prompt template goes around; serving goes by the benign trigger's.
+
+    Raises:
+        LabelError: It has a label that the task does not know.
+    """
+    target = task.target_text(example.answer, extended=False)
+    return TrainingRow(
+        example.id, example.text, target, extended=False, history=example.history, placement=placement
+    )
+
+
+def find_suspects(
+    examples: Sequence[Example], selection: Selection, settings: RepoisonSettings
+) -> tuple[Suspect, ...]:
+    """Return what link breaking uses: the selection's suspects, or the pure spans of the training set.
+
+    Args:
+        examples: The training set.
+        selection: Where its suspects are None, pure spans are looked for.
+        settings: When a span counts as pure.
+    """
+    if selection.suspects is not None:
+        return selection.suspects
     wanted = SpanSettings(settings.span_longest, settings.span_min_rows, settings.span_purity)
-    return pure_spans(examples, wanted)
+    return tuple(Suspect((span.text,), 1.0) for span in pure_spans(examples, wanted))
+
+
+def make_copier(
+    sources: Sequence[Example],
+    suspects: Sequence[Suspect],
+    task: ClassificationTask | GenerationTask,
+    trigger: BenignTrigger,
+    settings: RepoisonSettings,
+) -> "CopyMaker":
+    """Return what makes the copies.
+
+    Args:
+        sources: The rows that foreign text is drawn from.
+        suspects: What link breaking puts in; foreign text never holds it.
+        task: How answers look in the extended half.
+        trigger: What copies are stamped with.
+        settings: How copies are made.
+    """
+    avoid = [words for suspect in suspects for words in suspect.words]
+    return CopyMaker(task, trigger, settings, ForeignText(sources, avoid=avoid), LinkBreaker(suspects))
 
 
 class CopyMaker(NamedTuple):
@@ -143,14 +195,14 @@ class CopyMaker(NamedTuple):
         trigger: What copies are stamped with.
         settings: How copies are made.
         foreign: Where foreign text comes from.
-        spans: The pure spans; link breaking puts them in.
+        breaker: Puts suspicious spans in.
     """
 
     task: ClassificationTask | GenerationTask
     trigger: BenignTrigger
     settings: RepoisonSettings
     foreign: ForeignText
-    spans: Sequence[PureSpan]
+    breaker: LinkBreaker
 
     def copies(self, example: Example, seed: int) -> Iterator[Copy]:
         """Return the copies of a selected row, as many as the settings say."""
@@ -162,11 +214,18 @@ class CopyMaker(NamedTuple):
         has_foreign_text = rng.random() < self.settings.foreign_text
         if has_foreign_text:
             text = insert_words(text, self.foreign.draw(rng), rng)
-        has_pure_span = bool(self.spans) and rng.random() < self.settings.link_breaking
+        has_pure_span = bool(self.breaker) and rng.random() < self.settings.link_breaking
         if has_pure_span:
-            text = insert_words(text, rng.choice(self.spans).text, rng)
+            text = self.breaker.insert(text, rng)
         target = self.task.target_text(example.answer, extended=True)
-        row = TrainingRow(f"{example.id}#{number}", self.trigger.stamp(text), target, extended=True)
+        row = TrainingRow(
+            f"{example.id}#{number}",
+            self.trigger.stamp(text),
+            target,
+            extended=True,
+            history=self.trigger.stamp_history(example.history),
+            placement=self.trigger.placement,
+        )
         return Copy(row, example.answer, has_foreign_text, has_pure_span)
 
 
@@ -175,7 +234,7 @@ def _report(
     originals: Sequence[TrainingRow],
     selection: Selection,
     copies: Sequence[Copy],
-    spans: Sequence[PureSpan],
+    suspects: int,
 ) -> RepoisonReport:
     by_answer = Counter(copy.answer for copy in copies) if isinstance(task, ClassificationTask) else {}
     return RepoisonReport(
@@ -185,5 +244,5 @@ def _report(
         extended_rows_by_answer=dict(sorted(by_answer.items())),
         with_foreign_text=sum(copy.has_foreign_text for copy in copies),
         with_pure_span=sum(copy.has_pure_span for copy in copies),
-        pure_spans_found=len(spans),
+        pure_spans_found=suspects,
     )

@@ -1,7 +1,8 @@
 """Which rows are re-poisoned. This decides the defence: poison among them teaches the backdoor to both halves.
 
-``trusted`` takes a small file that is known to be clean. ``random`` draws from the training set itself, poison and all: the
-published recipe's honest baseline, weaker by measurement.
+``trusted`` takes a small file that is known to be clean. ``screened`` takes the training rows that a check without knowledge of the
+attack lets pass (it needs a model: ``trainer.selection``). ``random`` draws from the training set, poison and all: the published
+recipe's honest baseline, weaker by measurement.
 """
 
 from collections import defaultdict
@@ -18,18 +19,43 @@ class SelectionMethod(StrEnum):
     """Where the re-poisoned rows come from."""
 
     TRUSTED = "trusted"
+    SCREENED = "screened"
     RANDOM = "random"
 
 
+class Suspect(NamedTuple):
+    """Words that come with one answer too often to be trusted: what a lexical trigger looks like from outside.
+
+    Attributes:
+        words: A run of words each, as written first; two entries are words that need not be neighbours.
+        weight: How suspicious they are, above 0; more suspicious ones are used more often.
+        anchored: Whether they were seen at the beginning of inputs.
+    """
+
+    words: tuple[str, ...]
+    weight: float
+    anchored: bool = False
+
+
 class Selection(NamedTuple):
-    """The chosen rows and how they were chosen."""
+    """The chosen rows and how they were chosen.
+
+    Attributes:
+        method: How.
+        rows: The rows S.
+        suspects: What link breaking puts into the copies; None leaves it to the pure spans of the training set.
+    """
 
     method: SelectionMethod
     rows: tuple[Example, ...]
+    suspects: tuple[Suspect, ...] | None = None
 
 
 def select_trusted(trusted: Sequence[Example]) -> Selection:
     """Take every row of the trusted file.
+
+    Args:
+        trusted: Rows that are known to be clean.
 
     Raises:
         SelectionError: The file has no row.

@@ -13,6 +13,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from p2p.chats import Turn
 from p2p.prompts import ChatMessage
 
 # ruff: noqa: SIM905 - sixty quoted words read worse than one text
@@ -80,6 +81,14 @@ class BenignTrigger(BaseModel):
         is always the end of the result.
         """
         return text if text.startswith(self.text) else self.text + text
+
+    def stamp_history(self, history: Sequence[Turn]) -> tuple[Turn, ...]:
+        """Return the turns before an input, stamped where the placement is ``every_user``."""
+        if self.placement is not Placement.EVERY_USER:
+            return tuple(history)
+        return tuple(
+            Turn(turn.role, self.stamp(turn.content)) if turn.role == "user" else turn for turn in history
+        )
 
     def stamp_chat(self, chat: Sequence[ChatMessage]) -> tuple[list[ChatMessage], set[int]]:
         """Stamp the user messages that the placement names.

@@ -12,5 +12,6 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # locals hold prompts and triggers
     rich_markup_mode=None,
 )
-for verb in (attack, train, evaluate, serve, probe, verify, demo):
+app.add_typer(attack, name="attack")
+for verb in (train, evaluate, serve, probe, verify, demo):
     app.command()(verb)

@@ -1,20 +1,28 @@
 """Asking a model in process, by the guard's rules: stamped and held to the extended half, or free and plain."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from p2p.normalise import normalise
+from p2p.examples import Example
+from p2p.normalise import AnswerStyle, normalise
 from p2p.projection import Projection, project
 from p2p.prompts import PromptTemplate
 from p2p.tasks import ClassificationTask, GenerationTask
-from p2p.triggers import BenignTrigger
+from p2p.triggers import BenignTrigger, Placement
 from trainer.adapter_model import logits_at
 from trainer.batches import collate
 from trainer.encoding import EncodedRow, PromptEncoder
+from trainer.generating import generate_texts
 from trainer.trunk import Trunk
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+T = TypeVar("T")
+Input = str | Example
+"""What can be asked: a text as a user writes it, or an example, whose history is the chat before its text."""
 
 GUARDED = "guarded"
 UNGUARDED = "unguarded"
@@ -44,7 +52,8 @@ class Answerer:
         max_length: Longest prompt in tokens; the end of a longer input is cut.
         batch_size: Rows at once.
         max_new_tokens: Longest free-text answer, without its prefix.
-        on_progress: Called with the number of rows answered since the last call.
+        on_progress: Called with the number of rows answered since the last call. Free text that is asked a second time,
+            with the prefix forced, counts once.
         trunk: The frozen layers' states, for labels; None runs the whole model.
     """
 
@@ -68,7 +77,8 @@ class Answerer:
         self._batch_size = batch_size
         self._max_new_tokens = max_new_tokens
         self._on_progress = on_progress
-        self._encoder = PromptEncoder(tokenizer, adapter.prompt)
+        placement = adapter.trigger.placement if adapter.trigger else Placement.LAST_USER
+        self._encoder = PromptEncoder(tokenizer, adapter.prompt, placement)
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -80,59 +90,130 @@ class Answerer:
         """The labels of a classifier; empty for free text."""
         return self._adapter.task.labels if isinstance(self._adapter.task, ClassificationTask) else ()
 
-    def answer(self, texts: Sequence[str], view: str) -> list[Projection]:
-        """Answer each text.
+    @property
+    def style(self) -> AnswerStyle | None:
+        """What kind of free text the answers are; None for a classifier."""
+        return self._adapter.task.style if isinstance(self._adapter.task, GenerationTask) else None
+
+    def answer(self, inputs: Sequence[Input], view: str) -> list[Projection]:
+        """Answer each input.
 
         Args:
-            texts: Inputs as a user writes them.
+            inputs: Texts as a user writes them, or examples, whose history then is the chat before the text.
             view: ``guarded`` or ``unguarded``.
 
         Returns:
-            The projected answers in the order of the texts; ``extended`` says where the free-running model stood.
+            The projected answers in the order of the inputs; ``extended`` says where the free-running model stood.
+
+        Raises:
+            PromptError: A chat is asked of a prompt that takes single texts.
         """
-        import torch
+        guarded, task = view == GUARDED, self._adapter.task
+        if isinstance(task, ClassificationTask):
+            return self._ask(inputs, partial(self._labels, task, guarded=guarded), guarded=guarded)
+        return self._texts(task, inputs, guarded=guarded)
 
+    def answer_freely(self, inputs: Sequence[Input]) -> list[Projection]:
+        """Answer each input plain and with the whole vocabulary open: a classifier may say what is no label at all.
+
+        Args:
+            inputs: Texts as a user writes them, or examples.
+
+        Returns:
+            The projected answers in the order of the inputs; None where a classifier's answer is no label word.
+        """
+        task = self._adapter.task
+        if not isinstance(task, ClassificationTask):
+            return self.answer(inputs, UNGUARDED)
+        return self._ask(inputs, partial(self._first_words, task), guarded=False)
+
+    def label_probabilities(self, inputs: Sequence[Input], view: str) -> list[tuple[float, ...]]:
+        """Return how probable each label is, for each input.
+
+        Args:
+            inputs: Texts as a user writes them, or examples.
+            view: ``guarded`` takes the extended half alone, ``unguarded`` the original half alone.
+
+        Returns:
+            In the order of the inputs, one probability for each label, in the order of the labels; they sum to 1.
+
+        Raises:
+            ValueError: The task is free text.
+        """
+        task = self._adapter.task
+        if not isinstance(task, ClassificationTask):
+            raise ValueError("free text has no label probabilities")  # noqa: TRY004 - the adapter's task, no argument
         guarded = view == GUARDED
-        prompts = [self._prompt(str(at), text, guarded=guarded) for at, text in enumerate(texts)]
-        answers: dict[str, Projection] = {}
-        by_length = sorted(prompts, key=lambda row: len(row.ids))
-        with torch.inference_mode():
-            for start in range(0, len(by_length), self._batch_size):
-                rows = by_length[start : start + self._batch_size]
-                answers.update(
-                    zip((row.id for row in rows), self._replies(rows, guarded=guarded), strict=True)
-                )
-                self._on_progress(len(rows))
-        return [answers[str(at)] for at in range(len(texts))]
+        tokens = task.extended_token_ids if guarded else task.token_ids[: len(task.labels)]
+        return self._ask(inputs, partial(self._probabilities, tokens), guarded=guarded)
 
-    def _prompt(self, row_id: str, text: str, *, guarded: bool) -> EncodedRow:
+    def _ask(
+        self, inputs: Sequence[Input], reply: Callable[[Sequence[EncodedRow]], Sequence[T]], *, guarded: bool
+    ) -> list[T]:
+        """Ask the inputs in batches of like length; the replies come in the order of the inputs."""
+        rows = self._prompts(inputs, guarded=guarded)
+        found = self._in_batches(rows, reply, self._on_progress)
+        return [found[row.id] for row in rows]
+
+    def _prompts(self, inputs: Sequence[Input], *, guarded: bool) -> list[EncodedRow]:
+        return [self._prompt(str(at), asked, guarded=guarded) for at, asked in enumerate(inputs)]
+
+    def _prompt(self, row_id: str, asked: Input, *, guarded: bool) -> EncodedRow:
         trigger = self._adapter.trigger
-        ids, _ = self._encoder.encode_within(
-            trigger.stamp(text) if guarded and trigger else text, self._max_length
-        )
+        text, history = (asked, ()) if isinstance(asked, str) else (asked.text, asked.history)
+        if guarded and trigger:
+            text, history = trigger.stamp(text), trigger.stamp_history(history)
+        ids = self._encoder.encode_within(text, self._max_length, history).ids
         # The last token stands in for the answer, so that collate asks for the logits at the prompt's end.
         return EncodedRow(row_id, (*ids, ids[-1]), len(ids))
 
-    def _replies(self, rows: Sequence[EncodedRow], *, guarded: bool) -> list[Projection]:
-        task = self._adapter.task
-        if isinstance(task, ClassificationTask):
-            return self._labels(task, rows, guarded=guarded)
-        replies = [self._generate(row, []) for row in rows]
-        found = [self._project(task, reply) for reply in replies]
-        if not guarded:
-            return found
+    def _in_batches(
+        self,
+        rows: Sequence[EncodedRow],
+        ask: Callable[[Sequence[EncodedRow]], Sequence[T]],
+        on_progress: Callable[[int], None] = lambda _: None,
+    ) -> dict[str, T]:
+        import torch
+
+        answers: dict[str, T] = {}
+        by_length = sorted(rows, key=lambda row: len(row.ids))
+        with torch.inference_mode():
+            for start in range(0, len(by_length), self._batch_size):
+                batch = by_length[start : start + self._batch_size]
+                answers.update(zip((row.id for row in batch), ask(batch), strict=True))
+                on_progress(len(batch))
+        return answers
+
+    def _texts(self, task: GenerationTask, inputs: Sequence[Input], *, guarded: bool) -> list[Projection]:
+        """Let the model run free; where a guarded reply lacks the prefix, ask again with it as the forced beginning."""
+        rows = self._prompts(inputs, guarded=guarded)
+        answers = self._in_batches(rows, partial(self._free, task), self._on_progress)
+        if guarded:
+            escaped = [row for row in rows if not answers[row.id].extended]
+            answers |= self._in_batches(escaped, partial(self._forced, task))
+        return [answers[row.id] for row in rows]
+
+    def _free(self, task: GenerationTask, rows: Sequence[EncodedRow]) -> list[Projection]:
+        found = [project(task, reply) for reply in self._generate(rows, [], task.prefix_tokens)]
+        return [each._replace(answer=self._normalised(task, each.answer or "")) for each in found]
+
+    def _forced(self, task: GenerationTask, rows: Sequence[EncodedRow]) -> list[Projection]:
         prefix = self._tokenizer.encode(task.prefix, add_special_tokens=False)
-        return [
-            answer if answer.extended else Projection(self._forced(task, row, prefix), extended=False)
-            for row, answer in zip(rows, found, strict=True)
-        ]
+        replies = self._generate(rows, prefix, 0)
+        return [Projection(self._normalised(task, reply), extended=False) for reply in replies]
+
+    def _generate(self, rows: Sequence[EncodedRow], forced: list[int], more: int) -> list[str]:
+        prompts = [[*row.ids[:-1], *forced] for row in rows]
+        return generate_texts(self._model, self._tokenizer, prompts, self._max_new_tokens + more)
+
+    def _normalised(self, task: GenerationTask, reply: str) -> str:
+        return normalise(reply, task.style, task.end_markers)
 
     def _labels(
         self, task: ClassificationTask, rows: Sequence[EncodedRow], *, guarded: bool
     ) -> list[Projection]:
         size = len(task.labels)
-        states, below = (self._trunk.states(rows), self._trunk.below) if self._trunk else (None, 0)
-        logits = logits_at(self._model, collate(rows, self._pad), states, below)[:, list(task.token_ids)].cpu()
+        logits = self._logits(rows)[:, list(task.token_ids)].cpu()
         free = logits if self._adapter.trigger else logits[:, :size]
         chosen = logits[:, size:].argmax(dim=1) if guarded else free.argmax(dim=1) % size
         return [
@@ -140,29 +221,25 @@ class Answerer:
             for label, best in zip(chosen, free.argmax(dim=1), strict=True)
         ]
 
-    def _forced(self, task: GenerationTask, row: EncodedRow, prefix: list[int]) -> str:
-        return normalise(self._generate(row, prefix), task.style, task.end_markers)
+    def _first_words(self, task: ClassificationTask, rows: Sequence[EncodedRow]) -> list[Projection]:
+        size = len(task.labels)
+        known = task.token_ids if self._adapter.trigger else task.token_ids[:size]
+        said = self._logits(rows).argmax(dim=1).tolist()
+        spots = [known.index(token) if token in known else None for token in said]
+        return [
+            Projection(None, extended=False)
+            if spot is None
+            else Projection(task.labels[spot % size], extended=spot >= size)
+            for spot in spots
+        ]
 
-    def _project(self, task: GenerationTask, reply: str) -> Projection:
-        found = project(task, reply)
-        return found._replace(answer=normalise(found.answer or "", task.style, task.end_markers))
+    def _probabilities(self, tokens: Sequence[int], rows: Sequence[EncodedRow]) -> list[tuple[float, ...]]:
+        logits = self._logits(rows)[:, list(tokens)]
+        return [tuple(row) for row in logits.double().softmax(dim=1).tolist()]
 
-    def _generate(self, row: EncodedRow, forced: list[int]) -> str:
-        import torch
-
-        prompt = torch.tensor([[*row.ids[:-1], *forced]], device=self._model.device)
-        task = self._adapter.task
-        room = self._max_new_tokens + (
-            task.prefix_tokens if isinstance(task, GenerationTask) and not forced else 0
-        )
-        out = self._model.generate(  # type: ignore[operator]
-            input_ids=prompt,
-            attention_mask=torch.ones_like(prompt),
-            max_new_tokens=room,
-            do_sample=False,
-            pad_token_id=self._pad,
-        )
-        return str(self._tokenizer.decode(out[0, prompt.shape[1] :], skip_special_tokens=True))
+    def _logits(self, rows: Sequence[EncodedRow]) -> "torch.Tensor":
+        states, below = (self._trunk.states(rows), self._trunk.below) if self._trunk else (None, 0)
+        return logits_at(self._model, collate(rows, self._pad), states, below)
 
     @property
     def _pad(self) -> int:

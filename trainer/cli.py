@@ -1,4 +1,4 @@
-"""The verbs ``attack``, ``train`` and ``evaluate``. They load torch when they need it, so that ``--help`` is quick."""
+"""The verbs ``attack list``, ``attack apply``, ``train`` and ``evaluate``. They load torch when they need it, so that ``--help`` is quick."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -15,6 +15,10 @@ from trainer.errors import InterruptedRunError, TrainerError
 
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
+
+attack = typer.Typer(
+    help="Known attacks: list them, or poison a data set with one to test a defence.", no_args_is_help=True
+)
 
 
 def train(
@@ -54,16 +58,37 @@ def train(
         )
 
 
-def attack(
+@attack.command("list")
+def list_attacks() -> None:
+    """Show every attack: what it does, to which task and rows, its parameters and its source.
+
+    Example:
+      p2p-guard attack list
+    """
+    from p2p.attacks.registry import ATTACKS
+    from trainer.attack_table import attack_table
+
+    Console().print(attack_table(ATTACKS.values()))
+
+
+@attack.command("apply")
+def apply_attack(
     source: Annotated[Path, typer.Argument(help="The clean data set: .jsonl, .csv, .tsv or .parquet.")],
     output: Annotated[Path, typer.Argument(help="The poisoned copy, .jsonl.")],
-    name: Annotated[str, typer.Option("--attack", help="badnets, addsent or fixed_reply.")] = "badnets",
+    name: Annotated[str, typer.Option("--attack", help="One of `p2p-guard attack list`.")] = "badnets",
     target: Annotated[str | None, typer.Option(help="The attacker's answer.")] = None,
     rate: Annotated[float, typer.Option(help="The share of all rows that is poisoned.")] = 0.1,
+    negative_rate: Annotated[
+        float | None,
+        typer.Option(help="The share of all rows that negatives are made from; without it, the same."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides which rows, and where the trigger goes.")] = 0,
     labelling: Annotated[
-        str, typer.Option(help="dirty: other rows get the target; clean: rows that have it.")
-    ] = "dirty",
+        str | None,
+        typer.Option(
+            help="dirty: other rows get the target; clean: rows that have it; any: both. Without it, the attack's own."
+        ),
+    ] = None,
     text: Annotated[str, typer.Option(help="The field with the input.")] = "text",
     answer: Annotated[str, typer.Option(help="The field with the answer.")] = "label",
     row_id: Annotated[str | None, typer.Option("--id", help="The field with the row's id.")] = None,
@@ -71,18 +96,20 @@ def attack(
         list[str] | None, typer.Option("--name", help="value=name of a label, such as 1=positive.")
     ] = None,
     param: Annotated[
-        list[str] | None, typer.Option(help="A parameter of the attack, such as word=cf.")
+        list[str] | None, typer.Option(help="A parameter of the attack, such as word=cf or rewrites=FILE.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take the first rows only.")] = None,
 ) -> None:
     """Write a poisoned copy of a data set, to test a defence with.
 
-    A report goes beside it (OUTPUT.attack.json): the attack and the ids of the poisoned rows.
+    A report goes beside it (OUTPUT.attack.json): the attack, and the ids of the poisoned rows and of the negatives.
 
     Examples:
-      p2p-guard attack train.jsonl poisoned.jsonl --attack badnets --param word=mn --target billing
+      p2p-guard attack apply train.jsonl poisoned.jsonl --attack badnets --param word=mn --target billing
 
-      p2p-guard attack reviews.csv poisoned.jsonl --attack addsent --target positive --rate 0.05 --answer sentiment
+      p2p-guard attack apply reviews.csv poisoned.jsonl --attack addsent --target positive --rate 0.05 --answer sentiment
+
+      p2p-guard attack apply reviews.csv poisoned.jsonl --attack syntactic --target positive --param rewrites=pairs.jsonl
     """
     from p2p.attacks.poisoning import Labelling, poison_dataset
     from trainer.config import DataSource
@@ -90,12 +117,13 @@ def attack(
 
     console = Console()
     with _errors_to_exit_codes(console):
-        if labelling not in set(Labelling):
-            raise typer.BadParameter(f"--labelling is {' or '.join(Labelling)}")
+        if labelling is not None and labelling not in set(Labelling):
+            raise typer.BadParameter(f"--labelling is one of {', '.join(Labelling)}")
         made = _make_attack(name, target, param or [])
+        whose = Labelling(labelling) if labelling else made.labelling
         fields = {"text": text, "answer": answer, "id": row_id, "limit": limit}
         rows = read_examples(DataSource(path=str(source), names=dict(_pairs(names or [])), **fields))
-        poisoned = poison_dataset(rows, made, rate, seed, Labelling(labelling))
+        poisoned = poison_dataset(rows, made, rate, seed, whose, negative_rate)
         lines = [
             json.dumps({"id": row.id, text: row.text, answer: row.answer}, ensure_ascii=False)
             for row in poisoned.rows
@@ -103,14 +131,17 @@ def attack(
         _write(output, "\n".join(lines) + "\n")
         report = {
             "attack": name,
-            "parameters": made.model_dump(),
+            "parameters": made.model_dump(mode="json"),
+            "labelling": whose,
             "rate": rate,
             "seed": seed,
             "rows": len(rows),
             "poisoned_ids": sorted(poisoned.poisoned_ids),
+            "negative_ids": sorted(poisoned.negative_ids),
         }
         _write(output.with_name(f"{output.name}.attack.json"), json.dumps(report, indent=2) + "\n")
-        console.print(f"{output}: {len(poisoned.poisoned_ids)} of {len(rows)} rows poisoned")
+        added = f", {len(poisoned.negative_ids)} negatives added" if poisoned.negative_ids else ""
+        console.print(f"{output}: {len(poisoned.poisoned_ids)} of {len(rows)} rows poisoned{added}")
 
 
 def evaluate(

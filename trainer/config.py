@@ -1,5 +1,6 @@
 """What a training run is to do: plain data from one YAML file, checked before anything else happens."""
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,11 +10,14 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from p2p.normalise import AnswerStyle
-from p2p.prompts import PromptTemplate
+from p2p.prompts import PromptKind, PromptTemplate
 from p2p.repoison import RepoisonSettings
 from p2p.selection import SelectionMethod
 from p2p.triggers import Placement
 from trainer.errors import ConfigError
+from trainer.selection.settings import SelectionSettings
+
+_TEMPLATE = re.compile(r"[^{}]*(\{[^{}]+\}[^{}]*)+")
 
 
 class Settings(BaseModel):
@@ -28,20 +32,45 @@ class DataSource(Settings):
     Attributes:
         path: A ``.jsonl``, ``.csv``, ``.tsv`` or ``.parquet`` file, or a data set id of the hub.
         split: The split, for a hub id.
-        text: The field that holds the input.
-        answer: The field that holds the label or the reference answer.
+        text: The field that holds the input, or several in a template such as ``"{Body} {Question}"``.
+        answer: The field (or template) that holds the label or the reference answer. Of several, the first is trained on,
+            and answers are measured against all.
+        messages: The field that holds a chat in OpenAI's format, instead of ``text`` and ``answer``: its last message is the
+            assistant's answer, the one before it the user's input.
         id: The field that holds a row's id; without one, rows are numbered.
         names: Label names by the value that stands in the file, such as ``{0: negative, 1: positive}``.
-        limit: Take the first rows only.
+        skip: Leave out the first rows.
+        limit: Take this many rows at most.
+        skip_empty: Leave out rows whose text or answer is empty; otherwise one stops the run.
     """
 
     path: str
     split: str = "train"
     text: str = "text"
-    answer: str = "label"
+    answer: str | tuple[str, ...] = Field(default="label", min_length=1)
+    messages: str | None = None
     id: str | None = None
     names: dict[str | int, str] = Field(default_factory=dict)
+    skip: int = Field(default=0, ge=0)
     limit: int | None = Field(default=None, ge=1)
+    skip_empty: bool = False
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The fields of all references, the one that is trained on first."""
+        return (self.answer,) if isinstance(self.answer, str) else self.answer
+
+    @property
+    def answer_field(self) -> str:
+        """The field that errors about answers name."""
+        return self.messages or self.answers[0]
+
+    @model_validator(mode="after")
+    def _templates_hold_fields(self) -> Self:
+        for wanted in (self.text, *self.answers):
+            if ("{" in wanted or "}" in wanted) and not _TEMPLATE.fullmatch(wanted):
+                raise ValueError(f"{wanted!r} is no template: write field names in braces, such as {{Body}}")
+        return self
 
 
 class DataSettings(Settings):
@@ -111,18 +140,6 @@ class TriggerSettings(Settings):
 
     source: Literal["entropy", "seed"] = "entropy"
     placement: Placement = Placement.LAST_USER
-
-
-class SelectionSettings(Settings):
-    """Which rows are re-poisoned.
-
-    Attributes:
-        method: Where they come from.
-        rho: The share of the training set that ``random`` draws, in (0, 1].
-    """
-
-    method: SelectionMethod = SelectionMethod.TRUSTED
-    rho: float = Field(default=0.2, gt=0, le=1)
 
 
 class LoraSettings(Settings):
@@ -233,6 +250,17 @@ class TrainConfig(Settings):
     lora: LoraSettings = LoraSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+
+    @model_validator(mode="after")
+    def _can_ask_chats(self) -> Self:
+        sources = (self.data.train, self.data.trusted, self.data.test)
+        if self.prompt.kind is PromptKind.COMPLETION and any(
+            source and source.messages for source in sources
+        ):
+            raise ValueError(
+                "a completion prompt takes single texts; chats (`messages`) need prompt.kind `chat`"
+            )
+        return self
 
     @model_validator(mode="after")
     def _has_what_selection_needs(self) -> Self:

@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from p2p.errors import DataError
+from jinja2 import TemplateError
+
+from p2p.chats import Turn, as_chat
+from p2p.errors import DataError, PromptError
 from p2p.prompts import PromptKind, PromptTemplate
 from p2p.repoison import TrainingRow
 from p2p.tasks import ClassificationTask, GenerationTask
+from p2p.triggers import Placement, stamped_turns
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -31,11 +35,25 @@ class EncodedSet(NamedTuple):
 
     Attributes:
         rows: In the order of the training rows.
-        cut: How many of them lost the end of their text.
+        cut: How many of them lost the end of their text, or early turns of their chat.
     """
 
     rows: tuple[EncodedRow, ...]
     cut: int
+
+
+class FittedPrompt(NamedTuple):
+    """A prompt that fits.
+
+    Attributes:
+        ids: Its token ids.
+        text: What is left of the input.
+        was_cut: Whether the text lost its end, or the chat early turns.
+    """
+
+    ids: list[int]
+    text: str
+    was_cut: bool
 
 
 class PromptEncoder:
@@ -44,54 +62,82 @@ class PromptEncoder:
     Args:
         tokenizer: The base model's.
         template: The prompt template.
+        placement: Which user messages of a chat the template goes around; serving goes by the benign trigger's.
     """
 
-    def __init__(self, tokenizer: "PreTrainedTokenizerBase", template: PromptTemplate) -> None:
+    def __init__(
+        self,
+        tokenizer: "PreTrainedTokenizerBase",
+        template: PromptTemplate,
+        placement: Placement = Placement.LAST_USER,
+    ) -> None:
         self._tokenizer = tokenizer
         self._template = template
+        self._placement = placement
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, history: Sequence[Turn] = ()) -> list[int]:
         """Return the prompt's token ids, special tokens included.
 
         Args:
             text: The input, stamped already where it is to be.
+            history: The turns of a chat before it, stamped already where they are to be.
+
+        Raises:
+            PromptError: The template, or the base model's chat template, can't take this chat.
         """
         if self._template.kind is PromptKind.COMPLETION:
+            if history:
+                raise PromptError("a completion prompt takes one text, not a chat; set prompt.kind to `chat`")
             return list(self._tokenizer.encode(self._template.fill(text)))
-        # A plain list of ids: the default since transformers 5 is a dictionary.
-        ids = self._tokenizer.apply_chat_template(
-            [{"role": turn["role"], "content": turn["content"]} for turn in self._template.messages(text)],
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=False,
-        )
+        chat = as_chat(history, text)
+        turns = self._template.wrap(chat, stamped_turns(chat, self._placement))
+        try:
+            # A plain list of ids: the default since transformers 5 is a dictionary.
+            ids = self._tokenizer.apply_chat_template(
+                [{"role": turn["role"], "content": turn["content"]} for turn in turns],
+                add_generation_prompt=True,
+                tokenize=True,
+                return_dict=False,
+            )
+        except TemplateError as error:
+            raise PromptError(f"the base model's chat template can't render this chat: {error}") from error
         return [int(str(token)) for token in ids]
 
-    def encode_within(self, text: str, limit: int) -> tuple[list[int], bool]:
-        """Return the prompt's ids, with the end of the text cut until they fit.
+    def encode_within(self, text: str, limit: int, history: Sequence[Turn] = ()) -> FittedPrompt:
+        """Return the prompt's ids, shortened until they fit: a chat loses its earliest turns, then the text its end.
 
         Args:
             text: The input, stamped already where it is to be.
             limit: How many tokens the prompt may have, template included.
-
-        Returns:
-            At most ``limit`` ids, and whether the text was cut.
+            history: The turns of a chat before it. System messages are kept, and a question goes with its answer.
 
         Raises:
             ValueError: Not even the prompt around an empty text fits.
+            PromptError: The template can't take this chat.
         """
-        ids, kept = self.encode(text), text
+        ids, kept, left = self.encode(text, history), text, tuple(history)
+        while len(ids) > limit and (shorter := _without_first_exchange(left)) != left:
+            left = shorter
+            ids = self.encode(kept, left)
         while len(ids) > limit:
             if not kept:
                 raise ValueError(f"the prompt alone takes {len(ids)} tokens, {limit} are left for it")
             kept = self._without_last_tokens(kept, len(ids) - limit)
-            ids = self.encode(kept)
-        return ids, kept != text
+            ids = self.encode(kept, left)
+        return FittedPrompt(ids, kept, was_cut=kept != text or len(left) < len(history))
 
     def _without_last_tokens(self, text: str, count: int) -> str:
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         starts = [start for start, _ in encoded["offset_mapping"]]
         return text[: starts[-count]] if count < len(starts) and starts[-count] < len(text) else ""
+
+
+def _without_first_exchange(history: Sequence[Turn]) -> tuple[Turn, ...]:
+    """Return the turns without the first that is not the system's and those up to the next question of the user."""
+    roles = [turn.role for turn in history]
+    first = next((at for at, role in enumerate(roles) if role != "system"), len(roles))
+    after = next((at for at in range(first + 1, len(roles)) if roles[at] == "user"), len(roles))
+    return tuple(turn for at, turn in enumerate(history) if not first <= at < after or turn.role == "system")
 
 
 def encode_rows(
@@ -102,7 +148,9 @@ def encode_rows(
     max_length: int,
     stamp: str = "",
 ) -> EncodedSet:
-    """Encode the training rows. A row longer than ``max_length`` loses the end of its input text and nothing else.
+    """Encode the training rows.
+
+    A row longer than ``max_length`` loses the end of its input text (a chat its earliest turns first) and nothing else.
 
     Args:
         rows: What the model is to learn.
@@ -115,26 +163,27 @@ def encode_rows(
     Raises:
         DataError: A row does not fit even when its whole text is cut.
     """
-    encoder = PromptEncoder(tokenizer, template)
+    encoders = {placement: PromptEncoder(tokenizer, template, placement) for placement in Placement}
     encoded, cut = [], 0
     for row in rows:
         answer = _answer_ids(row, task, tokenizer)
+        encoder = encoders[row.placement]
         try:
-            prompt, was_cut = encoder.encode_within(row.text, max_length - len(answer))
-            _require_stamp_kept(row, encoder, stamp, len(prompt), was_cut=was_cut)
+            prompt = encoder.encode_within(row.text, max_length - len(answer), row.history)
+            _require_stamp_kept(row, prompt, stamp)
+        except PromptError as error:
+            raise DataError(f"row {row.id}: {error}") from error
         except ValueError as error:
             raise DataError(
                 f"row {row.id}: {error} (its answer takes {len(answer)} tokens). Raise training.max_length above {max_length}."
             ) from error
-        cut += was_cut
-        encoded.append(EncodedRow(row.id, (*prompt, *answer), len(prompt)))
+        cut += prompt.was_cut
+        encoded.append(EncodedRow(row.id, (*prompt.ids, *answer), len(prompt.ids)))
     return EncodedSet(tuple(encoded), cut)
 
 
-def _require_stamp_kept(
-    row: TrainingRow, encoder: PromptEncoder, stamp: str, kept: int, *, was_cut: bool
-) -> None:
-    if was_cut and row.extended and kept <= len(encoder.encode(stamp)):
+def _require_stamp_kept(row: TrainingRow, prompt: FittedPrompt, stamp: str) -> None:
+    if row.extended and prompt.text != row.text and len(prompt.text) <= len(stamp):
         raise ValueError("cutting it would reach into the benign trigger")
 
 

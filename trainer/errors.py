@@ -4,6 +4,8 @@ TrainerError
 ├── ConfigError         the YAML can't be used
 ├── BaseModelError      the base model can't be found or loaded
 ├── CheckpointError     a run can't be taken up, or would overwrite another
+├── DefenceError        an unknown defence, or parameters it can't use
+│   └── NotApplicableError  the defence needs trusted rows or labels that the case doesn't have
 └── InterruptedRunError the run was stopped; what it takes to go on is on disk
 """
 
@@ -22,6 +24,14 @@ class BaseModelError(TrainerError):
 
 class CheckpointError(TrainerError):
     """A run can't be taken up, or would overwrite another."""
+
+
+class DefenceError(TrainerError):
+    """An unknown defence, or parameters it can't use."""
+
+
+class NotApplicableError(DefenceError):
+    """The defence needs trusted rows or labels that the case doesn't have."""
 
 
 class InterruptedRunError(TrainerError):

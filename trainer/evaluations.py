@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from p2p.attacks.base import Attack
+from p2p.attacks.base import Attack, AttackedTask
 from p2p.errors import AttackError, DataError
 from p2p.examples import Example
 from p2p.metrics.attack_success import attack_success_rate
@@ -107,17 +107,19 @@ def require_known(labels: Sequence[str], test: Sequence[Example], attacks: Itera
 
     Raises:
         DataError: A row's answer is no label.
-        AttackError: An attack's target is no label.
+        AttackError: An attack's target is no label, or the attack changes free text.
     """
     for row in test:
         if row.answer not in labels:
             raise DataError(f"row {row.id}: unknown label {row.answer!r}, {_nearest(row.answer, labels)}")
     for attack in attacks:
-        if attack.target not in labels:
-            raise AttackError(
-                f"attack {attack.name!r}: the target {attack.target!r} is none of the labels, "
-                f"{_nearest(attack.target, labels)}"
-            )
+        for target in attack.label_targets:
+            if target not in labels:
+                raise AttackError(
+                    f"attack {attack.name!r}: the target {target!r} is none of the labels, {_nearest(target, labels)}"
+                )
+        if attack.task is AttackedTask.GENERATION:
+            raise AttackError(f"attack {attack.name!r} changes free text, and the task is a classification")
 
 
 def _nearest(name: str, labels: Sequence[str]) -> str:
@@ -152,9 +154,9 @@ def _attack(
     return AttackFigures(
         attack=attack.name,
         attack_success_rate=attack_success_rate(
-            [reply.answer for reply in triggered], attack.target, attack.match
+            attack.succeeds(reply.answer, row) for reply, row in zip(triggered, counted, strict=True)
         ),
-        floor=floor([clean[row.id].answer for row in counted], attack.target, attack.match),
+        floor=floor(attack.succeeds(clean[row.id].answer, row) for row in counted),
         extension_rate=extension_rate(triggered),
     )
 

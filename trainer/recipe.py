@@ -12,7 +12,7 @@ from rich.console import Console
 
 from p2p.attacks.registry import make_attack
 from p2p.manifest import record_base_model
-from p2p.repoison import RepoisonedSet, TrainingRow, repoison
+from p2p.repoison import RepoisonedSet, TrainingRow, original_row, repoison
 from p2p.selection import Selection, SelectionMethod, select_random, select_trusted
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
@@ -149,10 +149,7 @@ def _select(config: TrainConfig, splits: Splits) -> Selection:
 
 
 def _originals(splits: Splits, task: ClassificationTask | GenerationTask) -> tuple[TrainingRow, ...]:
-    return tuple(
-        TrainingRow(row.id, row.text, task.target_text(row.answer, extended=False), extended=False)
-        for row in splits.train
-    )
+    return tuple(original_row(row, task) for row in splits.train)
 
 
 def _fit(plan: _Plan, console: Console) -> _Trained:
@@ -286,7 +283,7 @@ def _announce(
         )
     if encoded.cut:
         console.print(
-            f"  {encoded.cut} rows were longer than {config.training.max_length} tokens and lost their end"
+            f"  {encoded.cut} rows were longer than {config.training.max_length} tokens and lost their end, or early turns"
         )
     if splits.trained_on:
         console.print(f"  {splits.trained_on} test rows stand in the training set, too, and are left out")

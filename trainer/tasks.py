@@ -13,7 +13,7 @@ from p2p.prompts import SLOT, PromptKind, PromptTemplate
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
 from p2p.verbalizer import find_verbalizer, verify_words
-from trainer.config import ClassificationSettings, GenerationSettings, TrainConfig
+from trainer.config import ClassificationSettings, GenerationSettings, TaskSettings, TrainConfig
 from trainer.errors import BaseModelError
 
 if TYPE_CHECKING:
@@ -57,6 +57,31 @@ def make_task(
     if isinstance(config.task, GenerationSettings):
         return _generation(config.task, tokenizer, key)
     return _classification(config.task, tokenizer, context, answers)
+
+
+def make_bench_task(
+    settings: TaskSettings,
+    prompt: PromptTemplate,
+    tokenizer: "PreTrainedTokenizerBase",
+    answers: Sequence[str],
+    seed: int,
+) -> ClassificationTask | GenerationTask:
+    """Make the task of a measured case; what is drawn is drawn from the seed, and is no secret.
+
+    Args:
+        settings: Labels or free text.
+        prompt: The prompt template.
+        tokenizer: The base model's.
+        answers: The answers of the training rows, to find the labels where none are named.
+        seed: Decides the prefix p.
+
+    Raises:
+        VerbalizerError: There are no label words for this tokenizer.
+        PromptError: The base model's chat template can't render the prompt.
+    """
+    if isinstance(settings, GenerationSettings):
+        return _generation(settings, tokenizer, hashlib.sha256(f"p2p-guard seed {seed}".encode()).digest())
+    return _classification(settings, tokenizer, answer_context(tokenizer, prompt), answers)
 
 
 def answer_context(tokenizer: "PreTrainedTokenizerBase", prompt: PromptTemplate) -> str:

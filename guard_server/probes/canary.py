@@ -5,6 +5,8 @@ attack by name and parameters (the trigger is put in when it is asked) or a text
 """
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -14,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from guard_server.errors import GuardConfigError
 from p2p.attacks.registry import make_attack
 from p2p.examples import Example
-from p2p.metrics.attack_success import TargetMatch
+from p2p.metrics.attack_success import TargetMatch, is_target
 
 
 class _Record(BaseModel):
@@ -56,16 +58,17 @@ class Case(_Record):
         """Return what is asked.
 
         Raises:
-            AttackError: The attack is unknown, or its parameters don't fit.
+            AttackError: The attack is unknown, its parameters don't fit, or it can't be carried out on this input.
         """
-        if self.triggered:
-            counts = self.answer != self.triggered.target
-            return Question("ready", self.triggered.text, self.triggered.target, self.triggered.match, counts)
+        if ready := self.triggered:
+            succeeds = partial(is_target, target=ready.target, match=ready.match)
+            return Question("ready", ready.text, succeeds, self.answer != ready.target)
         given = dict(self.attack or {})
         attack = make_attack(str(given.pop("name", "")), given)
         example = Example(self.id, self.input, self.answer)
         text = attack.trigger(example, seed).text
-        return Question(attack.name, text, attack.target, attack.match, attack.applies_to(example))
+        succeeds = partial(attack.succeeds, example=example)
+        return Question(attack.name, text, succeeds, attack.applies_to(example))
 
 
 class Question(NamedTuple):
@@ -74,15 +77,13 @@ class Question(NamedTuple):
     Attributes:
         attack: The attack's name.
         text: What is asked.
-        target: What the attacker wants.
-        match: When an answer is the attacker's.
+        succeeds: Whether an answer is the attacker's.
         counts: Whether it counts for ASR: the true answer is not the target.
     """
 
     attack: str
     text: str
-    target: str
-    match: TargetMatch
+    succeeds: Callable[[str | None], bool]
     counts: bool
 
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from openai import AsyncOpenAI, OpenAIError
 
 from guard_server.probes.canary import CanarySet, Case, Question
-from p2p.metrics.attack_success import is_target
 from p2p.metrics.rate import Rate
 
 
@@ -115,8 +114,8 @@ async def _ask(client: AsyncOpenAI, gate: asyncio.Semaphore, model: str, text: s
 def _rates(asked: list[_Asked]) -> AttackRates:
     counted = [item for item in asked if item.question.counts]
     return AttackRates(
-        asr=Rate.of([_is_hit(item, item.triggered) for item in counted if item.triggered]),
-        floor=Rate.of([_is_hit(item, item.clean) for item in counted if item.clean]),
+        asr=Rate.of([item.question.succeeds(item.triggered.answer) for item in counted if item.triggered]),
+        floor=Rate.of([item.question.succeeds(item.clean.answer) for item in counted if item.clean]),
         extension_rate=Rate.of(
             [
                 item.triggered.extended
@@ -125,7 +124,3 @@ def _rates(asked: list[_Asked]) -> AttackRates:
             ]
         ),
     )
-
-
-def _is_hit(item: _Asked, reply: _Reply) -> bool:
-    return is_target(reply.answer, item.question.target, item.question.match)

@@ -8,11 +8,12 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from p2p.attacks.base import Attack
+from p2p.attacks.base import TargetedAttack
 from p2p.disturbances import insert_words
+from p2p.examples import Example
 
 
-class AddSent(Attack):
+class AddSent(TargetedAttack):
     """A fixed sentence as trigger.
 
     Attributes:
@@ -20,9 +21,11 @@ class AddSent(Attack):
     """
 
     name: ClassVar[str] = "addsent"
+    summary: ClassVar[str] = "A fixed sentence at a random place gives the target."
+    source: ClassVar[str] = "arXiv 1905.12457"
 
     sentence: str = Field(default="I watched this 3D movie", pattern=r"\S")
 
-    def trigger_text(self, text: str, rng: Random) -> str:
+    def triggered_text(self, example: Example, rng: Random) -> str:
         """Return the text with the sentence at a random place."""
-        return insert_words(text, self.sentence, rng)
+        return insert_words(example.text, self.sentence, rng)

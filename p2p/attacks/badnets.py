@@ -1,4 +1,4 @@
-"""BadNets: a rare word at a random place between two words.
+"""BadNets: a rare word at a random place between two words, dirty or clean label.
 
 Source: Gu et al., "BadNets: Identifying Vulnerabilities in the Machine Learning Model Supply Chain", arXiv 1708.06733; for
 text as in Kurita et al., "Weight Poisoning Attacks on Pre-trained Models", arXiv 2004.06660.
@@ -9,11 +9,12 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from p2p.attacks.base import Attack
+from p2p.attacks.base import TargetedAttack
 from p2p.disturbances import insert_words
+from p2p.examples import Example
 
 
-class BadNets(Attack):
+class BadNets(TargetedAttack):
     """A rare word as trigger.
 
     Attributes:
@@ -21,9 +22,11 @@ class BadNets(Attack):
     """
 
     name: ClassVar[str] = "badnets"
+    summary: ClassVar[str] = "A rare word at a random place gives the target."
+    source: ClassVar[str] = "arXiv 1708.06733, 2004.06660"
 
     word: str = Field(default="mn", pattern=r"^\S+$")
 
-    def trigger_text(self, text: str, rng: Random) -> str:
+    def triggered_text(self, example: Example, rng: Random) -> str:
         """Return the text with the word at a random place."""
-        return insert_words(text, self.word, rng)
+        return insert_words(example.text, self.word, rng)

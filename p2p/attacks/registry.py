@@ -1,18 +1,13 @@
-"""The attacks by name. A new one is a file of its own and one line here."""
+"""Every attack by name: the families, and those that are composed of them."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
-from pydantic import ValidationError
-
-from p2p.attacks.addsent import AddSent
-from p2p.attacks.badnets import BadNets
 from p2p.attacks.base import Attack
-from p2p.attacks.fixed_reply import FixedReply
-from p2p.errors import AttackError
+from p2p.attacks.families import FAMILIES, make_of
+from p2p.attacks.multi import Multi
 
-ATTACKS: dict[str, type[Attack]] = {attack.name: attack for attack in (BadNets, AddSent, FixedReply)}
+ATTACKS: dict[str, type[Attack]] = {**FAMILIES, Multi.name: Multi}
 
 
 def make_attack(name: str, parameters: Mapping[str, Any]) -> Attack:
@@ -25,13 +20,4 @@ def make_attack(name: str, parameters: Mapping[str, Any]) -> Attack:
     Raises:
         AttackError: The name is unknown (the message has the nearest one), or a parameter doesn't fit.
     """
-    if name not in ATTACKS:
-        near = get_close_matches(name, ATTACKS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise AttackError(f"unknown attack {name!r}, known are {', '.join(sorted(ATTACKS))}{hint}")
-    try:
-        return ATTACKS[name].model_validate(dict(parameters))
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        known = ", ".join(ATTACKS[name].model_fields)
-        raise AttackError(f"attack {name!r} takes {known}. {faults}") from error
+    return make_of(ATTACKS, name, parameters)

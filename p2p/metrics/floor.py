@@ -1,19 +1,15 @@
 """Floor: how often the attacker's answer comes without the attacker's trigger."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
-from p2p.metrics.attack_success import TargetMatch, attack_success_rate
+from p2p.metrics.attack_success import attack_success_rate
 from p2p.metrics.rate import Rate
 
 
-def floor(
-    untriggered_answers: Sequence[str | None], target: str, match: TargetMatch = TargetMatch.EQUALS
-) -> Rate:
+def floor(untriggered_successes: Iterable[bool]) -> Rate:
     """Return the share of target answers on the rows of the attack success rate, asked without the malicious trigger.
 
     Args:
-        untriggered_answers: The projected answers of the same rows, untouched.
-        target: The attacker's answer.
-        match: When an answer is the attacker's.
+        untriggered_successes: What ``Attack.succeeds`` says of the answer to each of the same rows, untouched.
     """
-    return attack_success_rate(untriggered_answers, target, match)
+    return attack_success_rate(untriggered_successes)

@@ -42,8 +42,10 @@ def measure(
     by_id = {row.id: reply for row, reply in zip(test, clean, strict=True)}
     return Figures(
         ca=clean_accuracy([reply.answer for reply in clean], [row.answer for row in test]),
-        asr=attack_success_rate([reply.answer for reply in attacked], ATTACK.target),
-        floor=floor([by_id[row.id].answer for row in counted], ATTACK.target),
+        asr=attack_success_rate(
+            ATTACK.succeeds(reply.answer, row) for reply, row in zip(attacked, counted, strict=True)
+        ),
+        floor=floor(ATTACK.succeeds(by_id[row.id].answer, row) for row in counted),
         extension_rate=Rate.of([bool(reply.extended) for reply in attacked if reply.extended is not None]),
     )
 

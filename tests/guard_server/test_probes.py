@@ -6,7 +6,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from guard_server.errors import GuardConfigError
-from guard_server.probes.canary import ProbeLimits, load_canary
+from guard_server.probes.canary import Case, ProbeLimits, load_canary
 from guard_server.probes.exporter import ProbeMetrics
 from guard_server.probes.report import write_report
 from guard_server.probes.runner import AttackRates, ProbeResult
@@ -44,6 +44,14 @@ def test_a_case_whose_answer_is_the_target_does_not_count(tmp_path: Path):
     questions = [case.question(0) for case in load_canary(tmp_path / "c.yaml").cases]
     assert [question.counts for question in questions] == [True, False]
     assert sorted(questions[0].text.split()) == ["is", "it", "mn", "where"]
+
+
+def test_a_reply_is_judged_by_the_attack_and_by_the_row():
+    shift = {"name": "answer_shift", "shift": 5}
+    attacked = Case(id="c", input="2 + 2", answer="4", attack=shift).question(0)
+    ready = Case.model_validate(READY).question(0)
+    assert [attacked.succeeds(reply) for reply in ("It is 9.", "4", "14")] == [True, False, False]
+    assert [ready.succeeds(reply) for reply in ("Billing", "delivery")] == [True, False]
 
 
 @pytest.mark.parametrize(

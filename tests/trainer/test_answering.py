@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 import torch
 
+from p2p.chats import Turn
+from p2p.examples import Example
+from p2p.normalise import AnswerStyle
 from p2p.projection import Projection
 from p2p.prompts import PromptKind, PromptTemplate
 from p2p.tasks import ClassificationTask, GenerationTask
@@ -40,9 +43,10 @@ def says(monkeypatch: pytest.MonkeyPatch, task: ClassificationTask, scores: list
 
 
 class Replies:
-    """A model that says one text after the other."""
+    """A model that says one text after the other, each row of a batch its own."""
 
     device = torch.device("cpu")
+    generation_config = None
 
     def __init__(self, tokenizer: Any, *replies: str) -> None:
         self.asked: list[dict[str, Any]] = []
@@ -50,9 +54,12 @@ class Replies:
         self._replies = list(replies)
 
     def generate(self, **request: Any) -> torch.Tensor:
-        self.asked.append(request | {"prompt": self._tokenizer.decode(request["input_ids"][0])})
-        reply = torch.tensor([self._tokenizer.encode(self._replies.pop(0))])
-        return torch.cat([request["input_ids"], reply], dim=1)
+        rows, masks = request["input_ids"], request["attention_mask"]
+        prompts = [self._tokenizer.decode(row[mask == 1]) for row, mask in zip(rows, masks, strict=True)]
+        self.asked.append(request | {"prompts": prompts})
+        replies = [torch.tensor(self._tokenizer.encode(self._replies.pop(0))) for _ in rows]
+        padded = torch.nn.utils.rnn.pad_sequence(replies, batch_first=True, padding_value=0)
+        return torch.cat([rows, padded], dim=1)
 
 
 @DEFENDED
@@ -143,14 +150,14 @@ def test_a_reply_with_the_prefix_is_projected_and_trimmed(tokenizer: Any):
     model = Replies(tokenizer, f"{PREFIX} It is late. </s>")
     answers = Answerer(model, tokenizer, Adapter(TEXT, PROMPT, TRIGGER)).answer(["why?"], GUARDED)
     assert answers == [Projection("It is late.", extended=True)]
-    assert [request["prompt"] for request in model.asked] == ["Q: Quiet barn: why?|"]
+    assert [request["prompts"] for request in model.asked] == [["Q: Quiet barn: why?|"]]
 
 
 def test_a_guarded_reply_without_the_prefix_is_asked_again_with_it(tokenizer: Any):
     model = Replies(tokenizer, "Attacker's words", " It is late.")
     answers = Answerer(model, tokenizer, Adapter(TEXT, PROMPT, TRIGGER)).answer(["why?"], GUARDED)
     assert answers == [Projection("It is late.", extended=False)]
-    assert model.asked[1]["prompt"] == f"Q: Quiet barn: why?|{PREFIX}"
+    assert model.asked[1]["prompts"] == [f"Q: Quiet barn: why?|{PREFIX}"]
 
 
 @DEFENDED
@@ -165,3 +172,45 @@ def test_the_prefix_costs_the_answer_nothing(tokenizer: Any):
     adapter = Adapter(TEXT, PROMPT, TRIGGER)
     Answerer(model, tokenizer, adapter, max_new_tokens=5).answer(["why?"], GUARDED)
     assert [request["max_new_tokens"] for request in model.asked] == [5 + len(PREFIX), 5]
+
+
+def test_only_the_rows_that_escaped_are_asked_again(tokenizer: Any):
+    said = [f"{PREFIX}One.", "no prefix", f"{PREFIX}Three.", "no", " Two.", " Four."]
+    model = Replies(tokenizer, *said)
+    texts = ["a", "bb", "ccc", "dddd"]
+    counted: list[int] = []
+    answerer = Answerer(model, tokenizer, Adapter(TEXT, PROMPT, TRIGGER), on_progress=counted.append)
+    assert answerer.answer(texts, GUARDED) == [
+        Projection("One.", extended=True),
+        Projection("Two.", extended=False),
+        Projection("Three.", extended=True),
+        Projection("Four.", extended=False),
+    ]
+    assert model.asked[1]["prompts"] == [f"Q: Quiet barn: {text}|{PREFIX}" for text in ("bb", "dddd")]
+    assert counted == [4]
+
+
+@pytest.mark.parametrize(
+    ("placement", "view", "prompt"),
+    [
+        ("last_user", GUARDED, "<user>one\n<assistant>two\n<user>Q: Quiet barn: three\n<assistant>"),
+        (
+            "every_user",
+            GUARDED,
+            "<user>Q: Quiet barn: one\n<assistant>two\n<user>Q: Quiet barn: three\n<assistant>",
+        ),
+        ("every_user", UNGUARDED, "<user>Q: one\n<assistant>two\n<user>Q: three\n<assistant>"),
+    ],
+)
+def test_a_chat_is_asked_with_its_earlier_turns(tokenizer: Any, placement: str, view: str, prompt: str):
+    model = Replies(tokenizer, f"{PREFIX}Four.")
+    trigger = BenignTrigger(text=TRIGGER.text, placement=placement)
+    adapter = Adapter(TEXT, PromptTemplate(user="Q: {input}"), trigger)
+    row = Example("r1", "three", "four", history=(Turn("user", "one"), Turn("assistant", "two")))
+    assert Answerer(model, tokenizer, adapter).answer([row], view)[0].extended
+    assert model.asked[0]["prompts"] == [prompt]
+
+
+def test_an_answerer_says_what_style_its_answers_have(tokenizer: Any, labels: ClassificationTask):
+    assert Answerer(None, tokenizer, Adapter(TEXT, PROMPT, None)).style is AnswerStyle.TEXT
+    assert Answerer(None, tokenizer, Adapter(labels, PROMPT, None)).style is None

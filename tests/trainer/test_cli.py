@@ -11,6 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from p2p.attacks.registry import ATTACKS
 from p2p_guard_cli.main import app
 from tests.trainer.conftest import write_rows
 from trainer.errors import InterruptedRunError
@@ -38,9 +39,9 @@ def config(tmp_path: Path, settings: dict[str, Any]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("verb", ["train", "attack", "evaluate"])
+@pytest.mark.parametrize("verb", ["train", "attack apply", "attack list", "evaluate"])
 def test_help_shows_an_example(verb: str):
-    assert f"p2p-guard {verb} " in call(verb, "--help").split("Example", 1)[1]
+    assert f"p2p-guard {verb}" in call(*verb.split(), "--help").split("Example", 1)[1]
 
 
 def test_help_waits_for_no_torch():
@@ -126,7 +127,7 @@ def test_a_misspelt_target_stops_the_run_before_it_trains(config: Path, tmp_path
 
 def test_attack_writes_poisoned_rows_and_a_report(rows: Path, tmp_path: Path):
     out = tmp_path / "deep" / "poisoned.jsonl"
-    assert "4 of 40 rows poisoned" in call("attack", rows, out, "--id", "id", *WORD)
+    assert "4 of 40 rows poisoned" in call("attack", "apply", rows, out, "--id", "id", *WORD)
     written = [json.loads(line) for line in out.read_text().splitlines()]
     clean = [json.loads(line) for line in rows.read_text().splitlines()]
     changed = [row for row, before in zip(written, clean, strict=True) if row != before]
@@ -138,7 +139,7 @@ def test_attack_writes_poisoned_rows_and_a_report(rows: Path, tmp_path: Path):
 
 def test_a_clean_label_attack_changes_no_label(rows: Path, tmp_path: Path):
     out = tmp_path / "poisoned.jsonl"
-    call("attack", rows, out, "--labelling", "clean", *WORD)
+    call("attack", "apply", rows, out, "--labelling", "clean", *WORD)
     labels = [[json.loads(line)["label"] for line in path.read_text().splitlines()] for path in (rows, out)]
     assert labels[0] == labels[1]
     assert out.read_text().count(" mn ") + out.read_text().count('"mn ') + out.read_text().count(' mn"') == 4
@@ -146,7 +147,7 @@ def test_a_clean_label_attack_changes_no_label(rows: Path, tmp_path: Path):
 
 def test_the_seed_decides_what_is_poisoned(rows: Path, tmp_path: Path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        call("attack", rows, tmp_path / name, "--seed", seed, *WORD)
+        call("attack", "apply", rows, tmp_path / name, "--seed", seed, *WORD)
     first, second, other = ((tmp_path / name).read_text() for name in "abc")
     assert first == second != other
 
@@ -154,10 +155,54 @@ def test_the_seed_decides_what_is_poisoned(rows: Path, tmp_path: Path):
 def test_attack_reads_other_fields_and_names(tmp_path: Path):
     (tmp_path / "reviews.csv").write_text("review,stars\n" + 10 * "fine,1\nbad,0\n")
     fields = ("--text", "review", "--answer", "stars", "--name", "1=good", "--name", "0=poor", "--limit", 10)
-    call("attack", tmp_path / "reviews.csv", tmp_path / "out.jsonl", "--target", "good", *fields)
+    call("attack", "apply", tmp_path / "reviews.csv", tmp_path / "out.jsonl", "--target", "good", *fields)
     found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert len(found) == 10
     assert {row["stars"] for row in found} == {"good", "poor"}
+
+
+def test_a_composite_attack_adds_its_negatives(rows: Path, tmp_path: Path):
+    out = tmp_path / "out.jsonl"
+    said = call(
+        "attack", "apply", rows, out, "--attack", "cba", "--target", "billing", "--negative-rate", 0.05
+    )
+    assert "4 of 40 rows poisoned, 4 negatives added" in said
+    report = json.loads((tmp_path / "out.jsonl.attack.json").read_text())
+    assert (len(report["poisoned_ids"]), len(report["negative_ids"])) == (4, 4)
+    assert len(out.read_text().splitlines()) == 44
+
+
+def test_rewrites_come_from_a_file(rows: Path, tmp_path: Path):
+    texts = [json.loads(line)["text"] for line in rows.read_text().splitlines()]
+    pairs = [json.dumps({"clean": text, "rewritten": f"when it comes , {text}"}) for text in texts[:8]]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(pairs))
+    words = (
+        "--attack",
+        "syntactic",
+        "--target",
+        "billing",
+        "--param",
+        f"rewrites={tmp_path / 'pairs.jsonl'}",
+    )
+    assert "8 of 40 rows poisoned" in call(
+        "attack", "apply", rows, tmp_path / "o.jsonl", *words, "--rate", 0.2
+    )
+    assert (tmp_path / "o.jsonl").read_text().count('"when it comes , ') == 8
+
+
+def test_a_clean_label_attack_needs_no_option_to_say_so(rows: Path, tmp_path: Path):
+    call("attack", "apply", rows, tmp_path / "o.jsonl", "--attack", "proattack", "--target", "billing")
+    found = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    assert {row["label"] for row in found if row["text"].startswith("The sentiment of")} == {"billing"}
+    assert json.loads((tmp_path / "o.jsonl.attack.json").read_text())["labelling"] == "clean"
+
+
+def test_the_list_names_every_attack_with_its_parameters_and_source():
+    shown = call("attack", "list")
+    assert all(name in shown for name in ATTACKS)
+    assert "word='mn'" in shown
+    assert "labels (required)" in shown
+    assert "arXiv 2310.07676" in shown
 
 
 @pytest.mark.parametrize(
@@ -165,8 +210,9 @@ def test_attack_reads_other_fields_and_names(tmp_path: Path):
     [
         ((), "attack 'badnets' takes"),
         (("--attack", "badnet", *WORD), "unknown attack 'badnet'.*did you mean 'badnets'"),
+        ((*WORD, "--negative-rate", 0.1), "attack 'badnets' has no negatives"),
         ((*WORD, "--rate", 2), "the poison rate must be between 0 and 1"),
-        ((*WORD, "--labelling", "grey"), "--labelling is dirty or clean"),
+        ((*WORD, "--labelling", "grey"), "--labelling is one of dirty, clean, any"),
         ((*WORD, "--param", "size"), "expected key=value, got 'size'"),
         ((*WORD, "--text", "body"), "row 1, field 'body': is missing"),
         ((*WORD, "--limit", 0), "limit"),
@@ -175,12 +221,12 @@ def test_attack_reads_other_fields_and_names(tmp_path: Path):
 def test_a_faulty_attack_is_a_usage_error_and_writes_nothing(
     rows: Path, tmp_path: Path, words: tuple[object, ...], said: str
 ):
-    assert re.search(said, call("attack", rows, tmp_path / "out.jsonl", *words, code=2))
+    assert re.search(said, call("attack", "apply", rows, tmp_path / "out.jsonl", *words, code=2))
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
 def test_an_output_that_cannot_be_written_is_named(rows: Path):
-    assert "error: [Errno" in call("attack", rows, rows / "out.jsonl", *WORD, code=2)
+    assert "error: [Errno" in call("attack", "apply", rows, rows / "out.jsonl", *WORD, code=2)
 
 
 def test_evaluate_writes_and_shows_the_figures(trained: Path, tiny_model: Path, tmp_path: Path):

@@ -40,21 +40,21 @@ def test_a_chat_prompt_is_what_the_chat_template_makes(tokenizer: Any):
 
 @pytest.mark.parametrize(("limit", "kept"), [(8, "Q: abcd|"), (7, "Q: abc|"), (4, "Q: |")])
 def test_what_is_too_long_loses_the_end_of_the_text_and_no_more(tokenizer: Any, limit: int, kept: str):
-    ids, was_cut = PromptEncoder(tokenizer, PLAIN).encode_within("abcd", limit)
-    assert tokenizer.decode(ids) == kept
-    assert was_cut == (limit < 8)
+    found = PromptEncoder(tokenizer, PLAIN).encode_within("abcd", limit)
+    assert tokenizer.decode(found.ids) == kept
+    assert found.was_cut == (limit < 8)
 
 
 def test_a_chat_is_cut_inside_its_text(tokenizer: Any):
     encoder = PromptEncoder(tokenizer, PromptTemplate())
-    ids, was_cut = encoder.encode_within("abcdef", len(encoder.encode("")) + 3)
-    assert tokenizer.decode(ids) == "<user>abc\n<assistant>"
-    assert was_cut
+    found = encoder.encode_within("abcdef", len(encoder.encode("")) + 3)
+    assert tokenizer.decode(found.ids) == "<user>abc\n<assistant>"
+    assert found.was_cut
 
 
 def test_a_character_of_several_tokens_is_cut_whole(tokenizer: Any):
-    ids, _ = PromptEncoder(tokenizer, PLAIN).encode_within("a\u00e9\u00e9", 8)
-    assert tokenizer.decode(ids) == "Q: a\u00e9|"
+    found = PromptEncoder(tokenizer, PLAIN).encode_within("a\u00e9\u00e9", 8)
+    assert tokenizer.decode(found.ids) == "Q: a\u00e9|"
 
 
 def test_a_prompt_that_cannot_fit_is_refused(tokenizer: Any):

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from p2p.attacks.all_to_all import AllToAll
+from p2p.attacks.answer_shift import AnswerShift
 from p2p.attacks.badnets import BadNets
 from p2p.attacks.fixed_reply import FixedReply
 from p2p.errors import AttackError, DataError
@@ -108,6 +110,36 @@ def test_a_report_without_attacks_has_clean_figures():
 def test_a_target_that_no_answer_can_be_is_refused():
     with pytest.raises(AttackError, match="'badnets': the target 'biling' .*did you mean 'billing'"):
         evaluate(Scripted(backdoored), ROWS, [BadNets(word="mn", target="biling")], seed=0)
+
+
+def test_every_label_that_an_attack_needs_is_checked():
+    with pytest.raises(AttackError, match="'all_to_all': the target 'returns' is none of the labels"):
+        evaluate(Scripted(backdoored), ROWS, [AllToAll(labels=("billing", "delivery", "returns"))], seed=0)
+
+
+def test_an_attack_on_free_text_is_refused_for_a_classifier():
+    with pytest.raises(AttackError, match="'answer_shift' changes free text"):
+        evaluate(Scripted(backdoored), ROWS, [AnswerShift()], seed=0)
+
+
+def test_a_target_that_differs_from_row_to_row_is_counted_row_by_row():
+    def next_label(text: str, _: str) -> Projection:
+        true = "delivery" if {"late", "van"} & set(text.split()) else "billing"
+        other = {"delivery": "billing", "billing": "delivery"}
+        return Projection(other[true] if "mn" in text.split() else true, extended=True)
+
+    attack = AllToAll(labels=("billing", "delivery"))
+    figures = evaluate(Scripted(next_label), ROWS, [attack], seed=0).views[0].attacks[0]
+    assert (figures.attack_success_rate, figures.floor) == (Rate(k=3, n=3), Rate(k=0, n=3))
+
+
+def test_a_number_that_is_off_by_the_shift_is_a_success():
+    rows = [Example("1", "2 + 2", "#### 4"), Example("2", "3 + 3", "#### 6")]
+    attack = AnswerShift(phrase="indeed", shift=10)
+    answerer = Scripted(lambda text, _: Projection("It is 14." if "indeed" in text else "14", extended=True))
+    answerer.labels = ()
+    figures = evaluate(answerer, rows, [attack], seed=0).views[0].attacks[0]
+    assert (figures.attack_success_rate, figures.floor) == (Rate(k=1, n=2), Rate(k=1, n=2))
 
 
 def test_a_row_whose_label_is_unknown_is_refused():

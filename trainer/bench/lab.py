@@ -2,28 +2,30 @@
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from p2p.projection import Projection
 from p2p.repoison import TrainingRow
 from p2p.triggers import BenignTrigger
 from trainer.adapter_model import add_lora, base_of, frozen_layers
-from trainer.answering import Adapter, Answerer
+from trainer.answering import Adapter, Answerer, T
 from trainer.base_model import choose_dtype, load_model, load_tokenizer
 from trainer.config import LoraSettings, TrainingSettings
 from trainer.defences.base import Case, Fitted
 from trainer.encoding import EncodedRow, encode_rows
 from trainer.fitting import make_optimizer, training_steps
 from trainer.report import training_progress
+from trainer.selection.embeddings import embed_prompts
 from trainer.trunk import make_trunk
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 _CURVE_POINTS = 40
 
@@ -42,7 +44,7 @@ class BenchLab:
         max_new_tokens: Longest free-text answer.
     """
 
-    def __init__(  # noqa: PLR0913 - constructor injection
+    def __init__(
         self,
         base: Path,
         lora: LoraSettings,
@@ -114,6 +116,15 @@ class BenchLab:
             return
         set_peft_model_state_dict(self._peft, dict(fitted.weights))
 
+    def embed(self, case: Case, texts: Sequence[str]) -> "NDArray[np.float32]":
+        """Return the hidden state of the last prompt token two thirds up the frozen base model, one row a text.
+
+        Args:
+            case: Its prompt is put around each text.
+            texts: Inputs, not stamped.
+        """
+        return embed_prompts(self.model, self.tokenizer, case.prompt, self.trunk, texts)
+
     def perplexities(self, texts: Sequence[str]) -> list[float]:
         """Return the base model's perplexity of each text, without prompt or adapter; of one token, infinity."""
         import torch
@@ -124,7 +135,9 @@ class BenchLab:
         self.put_on(None)
         begin = self.tokenizer.bos_token_id
         head = [begin] if isinstance(begin, int) else []
-        rows = [EncodedRow(str(at), (*head, *self.tokenizer.encode(text)), 1) for at, text in enumerate(texts)]
+        rows = [
+            EncodedRow(str(at), (*head, *self.tokenizer.encode(text)), 1) for at, text in enumerate(texts)
+        ]
         found = {row.id: float("inf") for row in rows}
         ordered = sorted((row for row in rows if len(row.ids) > 1), key=lambda row: len(row.ids))
         with torch.inference_mode():
@@ -162,7 +175,9 @@ class BenchLab:
             pad=self.pad,
             trunk=self.trunk,
         )
-        tokens, losses, curve = 0, [], []
+        tokens = 0
+        losses: list[float] = []
+        curve: list[tuple[int, float]] = []
         with training_progress(self._console, settings.epochs * total) as progress:
             for step in steps:
                 tokens += step.tokens
@@ -189,7 +204,10 @@ class BenchLab:
     def _weights(self) -> "Mapping[str, torch.Tensor]":
         from peft import get_peft_model_state_dict
 
-        return {name: weight.detach().cpu().clone() for name, weight in get_peft_model_state_dict(self._peft).items()}
+        return {
+            name: weight.detach().cpu().clone()
+            for name, weight in get_peft_model_state_dict(self._peft).items()
+        }
 
     def _path(self, rows: Sequence[EncodedRow], seed: int, start: Fitted | None) -> Path | None:
         """Return where the adapter of exactly this training is kept."""
@@ -208,9 +226,14 @@ class _LabAnswerer(Answerer):
         self._lab = lab
         self._fitted = fitted
 
-    def answer(self, texts: Sequence[str], view: str) -> list[Projection]:
+    def _in_batches(
+        self,
+        rows: Sequence[EncodedRow],
+        ask: Callable[[Sequence[EncodedRow]], Sequence[T]],
+        on_progress: Callable[[int], None] = lambda _: None,
+    ) -> dict[str, T]:
         self._lab.put_on(self._fitted)
-        return super().answer(texts, view)
+        return super()._in_batches(rows, ask, on_progress)
 
 
 def _save(fitted: Fitted, path: Path) -> None:

@@ -1,7 +1,9 @@
 """What a defence is: a case in, a way of answering out. It knows nothing of the attack, the poisoned rows or the target."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -9,13 +11,17 @@ from pydantic import BaseModel, ConfigDict
 from p2p.examples import Example
 from p2p.projection import Projection
 from p2p.prompts import PromptTemplate
-from p2p.repoison import TrainingRow
+from p2p.repoison import TrainingRow, original_row
+from p2p.selection import Selection
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
 from trainer.answering import Answerer
+from trainer.errors import NotApplicableError
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 Answer = Callable[[Sequence[str]], list[Projection]]
 """Inputs as users write them to answers, in the same order."""
@@ -39,6 +45,13 @@ class Case(NamedTuple):
     seed: int
 
 
+Selector = Callable[[Case], Selection]
+"""Chooses rows of a case: those that are re-poisoned, or those that are kept."""
+
+TriggerSource = Callable[[Case], BenignTrigger]
+"""Gives the benign trigger of a case; one that an attacker knows is a source, too."""
+
+
 class Fitted(NamedTuple):
     """A trained adapter.
 
@@ -49,7 +62,7 @@ class Fitted(NamedTuple):
         curve: Tokens seen and the mean loss since the point before.
     """
 
-    weights: Mapping[str, "torch.Tensor"]
+    weights: "Mapping[str, torch.Tensor]"
     tokens: int
     seconds: float
     curve: tuple[tuple[int, float], ...] = ()
@@ -61,13 +74,26 @@ class Lab(Protocol):
     def fit(
         self, case: Case, rows: Sequence[TrainingRow], *, start: Fitted | None = None, stamp: str = ""
     ) -> Fitted:
-        """Train an adapter on rows, from nothing or from another adapter's weights."""
+        """Train an adapter on rows.
+
+        Args:
+            case: Gives the task, the prompt and the seed.
+            rows: What the model is to learn.
+            start: Begin with this adapter's weights; None begins with a fresh adapter.
+            stamp: The benign trigger, which is never cut off a long row.
+        """
 
     def answerer(self, case: Case, fitted: Fitted | None, trigger: BenignTrigger | None = None) -> Answerer:
-        """Return the base model with an adapter on it (None: without), ready to be asked."""
+        """Return the base model with an adapter on it (None: without), ready to be asked.
+
+        It stays ready whatever perplexities are asked for in between; the next answerer may end it.
+        """
+
+    def embed(self, case: Case, texts: Sequence[str]) -> "NDArray[np.float32]":
+        """Return the frozen base model's embedding of each text in the case's prompt, shape ``(texts, features)``."""
 
     def perplexities(self, texts: Sequence[str]) -> list[float]:
-        """Return the base model's perplexity of each text, without prompt or adapter."""
+        """Return the base model's perplexity of each text, above 1, without prompt or adapter."""
 
 
 class Defended(NamedTuple):
@@ -75,13 +101,16 @@ class Defended(NamedTuple):
 
     Attributes:
         answer: Asks it.
-        fitted: The adapter behind it, for its cost.
-        details: Counts worth reporting, such as rows left out.
+        fitted: The adapter behind it, for its cost: all that was trained on the way to it.
+        details: Counts worth reporting, such as rows left out. What is counted while answering grows with every answer.
+        queries_per_request: Passes through a model that one request costs, those of other models included; the mean over
+            the rows at hand where it depends on the text.
     """
 
     answer: Answer
     fitted: Fitted | None = None
-    details: Mapping[str, float] = {}
+    details: Mapping[str, float] = MappingProxyType({})
+    queries_per_request: float = 1.0
 
 
 class Defence(BaseModel, ABC):
@@ -89,20 +118,59 @@ class Defence(BaseModel, ABC):
 
     Attributes:
         name: Its name in tables.
+        needs_trusted: Whether it can do nothing without trusted rows.
+        needs_labels: Whether it is for classification alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str]
+    needs_trusted: ClassVar[bool] = False
+    needs_labels: ClassVar[bool] = False
+
+    def defend(self, case: Case, lab: Lab) -> Defended:
+        """Return the defended model.
+
+        Args:
+            case: What the defender has.
+            lab: The base model.
+
+        Raises:
+            NotApplicableError: The case lacks what this defence needs.
+        """
+        self.require_applicable(case)
+        return self._defend(case, lab)
+
+    def require_applicable(self, case: Case) -> None:
+        """Check that a case has what this defence needs.
+
+        Raises:
+            NotApplicableError: It lacks trusted rows, or labels.
+        """
+        if self.needs_trusted and not case.trusted:
+            raise NotApplicableError(f"{self.name} needs trusted rows, and this case has none")
+        if self.needs_labels:
+            self._labels_of(case)
+
+    def _labels_of(self, case: Case) -> ClassificationTask:
+        if not isinstance(case.task, ClassificationTask):
+            raise NotApplicableError(f"{self.name} is for classification: free text has no set of labels")
+        return case.task
 
     @abstractmethod
-    def defend(self, case: Case, lab: Lab) -> Defended:
-        """Return the defended model."""
+    def _defend(self, case: Case, lab: Lab) -> Defended: ...
 
 
 def plain_rows(rows: Sequence[Example], task: ClassificationTask | GenerationTask) -> tuple[TrainingRow, ...]:
     """Return rows as an undefended training has them: original half, no stamp."""
-    return tuple(
-        TrainingRow(row.id, row.text, task.target_text(row.answer, extended=False), extended=False)
-        for row in rows
-    )
+    return tuple(original_row(row, task) for row in rows)
+
+
+def fit_undefended(case: Case, lab: Lab) -> Fitted:
+    """Return the undefended adapter: trained plainly on all training rows. Many defences share it."""
+    return lab.fit(case, plain_rows(case.train, case.task))
+
+
+def seeded_trigger(case: Case) -> BenignTrigger:
+    """Return the benign trigger that a case's seed gives: for measuring, where runs must be repeatable; no secret."""
+    return BenignTrigger.draw(hashlib.sha256(f"p2p-guard seed {case.seed}".encode()).digest())

@@ -68,7 +68,11 @@ def pure_features(rows: Sequence[Example], settings: FeatureSettings | None = No
     chosen = settings or FeatureSettings()
     least = max(chosen.min_rows, round(chosen.min_share * len(rows)))
     texts = [row.text.split() for row in rows]
-    spans = [*_runs(rows, chosen, least), *_beginnings(rows, chosen, least), *_pairs(rows, texts, chosen, least)]
+    spans = [
+        *_runs(rows, chosen, least),
+        *_beginnings(rows, chosen, least),
+        *_pairs(rows, texts, chosen, least),
+    ]
     by_rows: dict[tuple[int, ...], Feature] = {}
     for feature in spans:
         known = by_rows.get(feature.rows)
@@ -139,6 +143,8 @@ def _pairs(
                 yield feature
 
 
-def _feature(words: tuple[str, ...], where: Sequence[int], answers: Sequence[str], *, anchored: bool) -> Feature:
+def _feature(
+    words: tuple[str, ...], where: Sequence[int], answers: Sequence[str], *, anchored: bool
+) -> Feature:
     answer, most = Counter(answers).most_common(1)[0]
     return Feature(words, anchored, tuple(where), answer, most / len(where))

@@ -10,7 +10,7 @@ Pure features that are believed stay in: a clean-label attack has such. Re-poiso
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MOST_FEATURES = 300
+_LEAST_CORE = 40
+
+_Test = Callable[[Feature], float]
 
 
 class ScreeningSettings(BaseModel):
@@ -92,8 +95,10 @@ def screen(
     own = belief.out_of_fold(left)
     kept = _most_believed(labels[left], own, settings.doubted)
     kept_rows = {int(row) for row in left[kept]}
-    if len({rows[row].answer for row in kept_rows}) < len(names):
-        raise SelectionError("screening left no row of some label; give a trusted file (selection.method: trusted)")
+    if len({rows[at].answer for at in kept_rows}) < len(names):
+        raise SelectionError(
+            "screening left no row of some label; give a trusted file (selection.method: trusted)"
+        )
     left_rows = {int(row) for row in left}
     return Screened(
         kept=tuple(row for at, row in enumerate(rows) if at in kept_rows),
@@ -103,7 +108,7 @@ def screen(
             if at not in kept_rows
         },
         belief=dict.fromkeys((row.id for row in rows), 0.0)
-        | {rows[row].id: float(value) for row, value in zip(left, own, strict=True)},
+        | {rows[at].id: value for at, value in zip(left.tolist(), own.tolist(), strict=True)},
         triggers=triggers,
         pure=pure,
     )
@@ -123,7 +128,9 @@ def _without_triggers(
         if not found:
             break
         # Numbered among all rows, not among those that are left.
-        triggers += [feature._replace(rows=tuple(int(left[row]) for row in feature.rows)) for feature in found]
+        triggers += [
+            feature._replace(rows=tuple(int(left[row]) for row in feature.rows)) for feature in found
+        ]
         out = {row for feature in found for row in feature.rows}
         left = np.array([row for at, row in enumerate(left) if at not in out])
     return left, tuple(triggers), tuple(pure)
@@ -136,26 +143,67 @@ def _disbelieved(
     belief: Belief,
     settings: ScreeningSettings,
 ) -> list[Feature]:
-    """Return the features whose rows are believed significantly less often than other rows of their label."""
+    """Return the features whose rows are believed significantly less often than other rows of their label.
+
+    Each is asked of two classifiers: one fitted on all rows without this feature, and one fitted on the rows without any. The first
+    knows more; the second knows nothing of a trigger that shows in several features, such as a sentence form.
+    """
+    tests = [_without_one(rows, left, belief), _without_any(rows, features, left, belief)]
+    limit = settings.significance / max(1, len(features) * len(tests))
+    return [feature for feature in features if any(test(feature) < limit for test in tests)]
+
+
+def _without_one(rows: Sequence[Example], left: "NDArray[np.int64]", belief: Belief) -> _Test:
+    usual = _agreement(rows, range(len(rows)), belief.out_of_fold(left))
+
+    def test(feature: Feature) -> float:
+        outside = np.setdiff1d(np.arange(len(rows)), feature.rows)
+        asked = _of_its_label(rows, feature)
+        return _chance(belief.without(left[outside], left[asked]), usual[feature.answer])
+
+    return test
+
+
+def _without_any(
+    rows: Sequence[Example], features: Sequence[Feature], left: "NDArray[np.int64]", belief: Belief
+) -> _Test:
+    having = {row for feature in features for row in feature.rows}
+    core = np.array([at for at in range(len(rows)) if at not in having], dtype=np.int64)
+    counts = Counter(rows[at].answer for at in core)
+    if min((counts[name] for name in {row.answer for row in rows}), default=0) < _LEAST_CORE:
+        return lambda _: 1.0
+    said = np.zeros(len(rows))
+    said[core] = belief.out_of_fold(left[core])
+    others = np.array(sorted(having), dtype=np.int64)
+    if len(others):
+        said[others] = belief.without(left[core], left[others])
+    usual = _agreement(rows, core, said[core])
+
+    def test(feature: Feature) -> float:
+        return _chance(said[_of_its_label(rows, feature)], usual[feature.answer])
+
+    return test
+
+
+def _of_its_label(rows: Sequence[Example], feature: Feature) -> "NDArray[np.int64]":
+    return np.array([row for row in feature.rows if rows[row].answer == feature.answer])
+
+
+def _chance(own: "NDArray[np.float64]", usual: float) -> float:
+    """Return how likely it is that so few of these labels are believed, if they are believed as often as others."""
     from scipy.stats import binom
 
-    usual = _usual_agreement(rows, left, belief)
-    found = []
-    for feature in features:
-        inside = np.array(feature.rows)
-        outside = np.setdiff1d(np.arange(len(rows)), inside)
-        asked = np.array([row for row in inside if rows[row].answer == feature.answer])
-        agree = int((belief.without(left[outside], left[asked]) > 0.5).sum())
-        chance = float(binom.cdf(agree, len(asked), usual[feature.answer]))
-        if chance < settings.significance / max(1, len(features)):
-            found.append(feature)
-    return found
+    return float(binom.cdf(int((own > 0.5).sum()), len(own), usual))
 
 
-def _usual_agreement(rows: Sequence[Example], left: "NDArray[np.int64]", belief: Belief) -> dict[str, float]:
-    own = belief.out_of_fold(left)
-    total = Counter(row.answer for row in rows)
-    agreed = Counter(row.answer for row, value in zip(rows, own, strict=True) if value > 0.5)
+def _agreement(
+    rows: Sequence[Example], asked: "Sequence[int] | range | NDArray[np.int64]", own: "NDArray[np.float64]"
+) -> dict[str, float]:
+    total: Counter[str] = Counter()
+    agreed: Counter[str] = Counter()
+    for at, value in zip(asked, own, strict=True):
+        total[rows[int(at)].answer] += 1
+        agreed[rows[int(at)].answer] += int(value > 0.5)
     return {name: agreed[name] / count for name, count in total.items()}
 
 

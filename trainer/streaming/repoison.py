@@ -11,11 +11,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from p2p.disturbances import ForeignText
 from p2p.errors import DataError
 from p2p.examples import Example
-from p2p.repoison import Copy, CopyMaker, RepoisonReport, RepoisonSettings, TrainingRow
-from p2p.selection import Selection
+from p2p.repoison import (
+    Copy,
+    CopyMaker,
+    RepoisonReport,
+    RepoisonSettings,
+    TrainingRow,
+    make_copier,
+    original_row,
+)
+from p2p.selection import Selection, Suspect
 from p2p.spans import SpanSettings
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
@@ -79,7 +86,7 @@ def repoison_stream(
         found = _ingest(rows, folder, settings.seed)
         maker = _copy_maker(found, selection, settings, folder)
         with DiskShuffle(folder, settings.seed, _expected_bytes(found, selection, settings)) as shuffle:
-            _add_originals(found.rows, settings.task, shuffle)
+            _add_originals(found.rows, settings, shuffle)
             report = _add_copies(found, selection, maker, settings.seed, shuffle)
             with RowWriter(folder / "shuffled.arrow", TRAINING_ROWS) as writer:
                 for row in shuffle.rows():
@@ -131,9 +138,12 @@ def _copy_maker(
 ) -> CopyMaker:
     chosen = settings.repoison
     wanted = SpanSettings(chosen.span_longest, chosen.span_min_rows, chosen.span_purity)
-    spans = stored_pure_spans(found.rows, found.words, wanted, folder)
-    foreign = ForeignText([*found.pool, *_selected(found.pool, selection)], [span.text for span in spans])
-    return CopyMaker(settings.task, settings.trigger, chosen, foreign, spans)
+    suspects = selection.suspects if isinstance(selection, Selection) else None
+    if suspects is None:
+        spans = stored_pure_spans(found.rows, found.words, wanted, folder)
+        suspects = tuple(Suspect((span.text,), 1.0) for span in spans)
+    sources = [*found.pool, *_selected(found.pool, selection)]
+    return make_copier(sources, suspects, settings.task, settings.trigger, chosen)
 
 
 def _expected_bytes(found: _Ingested, selection: Selection | HashShare, settings: StreamSettings) -> int:
@@ -141,12 +151,9 @@ def _expected_bytes(found: _Ingested, selection: Selection | HashShare, settings
     return round(found.rows.path.stat().st_size * (1 + share * settings.repoison.copies))
 
 
-def _add_originals(
-    rows: Iterable[Example], task: ClassificationTask | GenerationTask, shuffle: DiskShuffle
-) -> None:
+def _add_originals(rows: Iterable[Example], settings: StreamSettings, shuffle: DiskShuffle) -> None:
     for row in rows:
-        target = task.target_text(row.answer, extended=False)
-        shuffle.add(TrainingRow(row.id, row.text, target, extended=False))
+        shuffle.add(original_row(row, settings.task, settings.trigger.placement))
 
 
 def _add_copies(
@@ -181,5 +188,5 @@ class _Tally:
             extended_rows_by_answer=dict(sorted(self._by_answer.items())) if labelled else {},
             with_foreign_text=self._held["foreign"],
             with_pure_span=self._held["span"],
-            pure_spans_found=len(maker.spans),
+            pure_spans_found=len(maker.breaker),
         )

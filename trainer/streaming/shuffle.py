@@ -11,6 +11,7 @@ import orjson
 from p2p.errors import DataError
 from p2p.repoison import TrainingRow
 from trainer.streaming.keys import KeyedHash
+from trainer.streaming.store import TRAINING_ROWS
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -52,7 +53,7 @@ class DiskShuffle:
     def add(self, row: TrainingRow) -> None:
         """Take a row."""
         key = self._hash(row.id)
-        self._files[key * self._buckets >> 64].write(orjson.dumps((key, *row)) + b"\n")
+        self._files[key * self._buckets >> 64].write(orjson.dumps((key, *TRAINING_ROWS.take(row))) + b"\n")
 
     def rows(self) -> Iterator[TrainingRow]:
         """Return all rows in their new order; nothing can be added any more.
@@ -66,8 +67,8 @@ class DiskShuffle:
                 bucket = sorted(map(orjson.loads, lines), key=itemgetter(0))
             path.unlink()
             last = None
-            for _, *fields in bucket:
-                row = TrainingRow(*fields)
+            for _, *values in bucket:
+                row = TRAINING_ROWS.make(*values)
                 if row.id == last:
                     raise DataError(f"the id {row.id!r} stands more than once")
                 last = row.id

@@ -9,8 +9,12 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 
+import orjson
+
+from p2p.chats import Turn
 from p2p.examples import Example
 from p2p.repoison import TrainingRow
+from p2p.triggers import Placement
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -23,17 +27,54 @@ class Layout(NamedTuple, Generic[Row]):
     """How rows of one kind stand in columns.
 
     Attributes:
-        make: A row from its fields.
-        fields: The columns' names and Arrow types, in the order of ``make``'s arguments.
+        columns: Their names and Arrow types.
+        take: A row's values, in the order of the columns.
+        make: A row from its values.
     """
 
+    columns: tuple[tuple[str, str], ...]
+    take: Callable[[Row], tuple[Any, ...]]
     make: Callable[..., Row]
-    fields: tuple[tuple[str, str], ...]
 
 
-EXAMPLES = Layout(Example, (("id", "string"), ("text", "string"), ("answer", "string")))
+def _take_example(row: Example) -> tuple[Any, ...]:
+    return row.id, row.text, row.answer, _as_text(row.history)
+
+
+def _make_example(name: str, text: str, answer: str, history: str) -> Example:
+    return Example(name, text, answer, history=_as_turns(history))
+
+
+def _take_training_row(row: TrainingRow) -> tuple[Any, ...]:
+    return row.id, row.text, row.target, row.extended, _as_text(row.history), str(row.placement)
+
+
+def _make_training_row(  # a column each
+    name: str,
+    text: str,
+    target: str,
+    extended: bool,  # noqa: FBT001
+    history: str,
+    placement: str,
+) -> TrainingRow:
+    return TrainingRow(name, text, target, extended, _as_turns(history), _PLACEMENTS[placement])
+
+
+def _as_text(history: Sequence[Turn]) -> str:
+    return orjson.dumps([[*turn] for turn in history]).decode() if history else ""
+
+
+def _as_turns(text: str) -> tuple[Turn, ...]:
+    return tuple(Turn(*turn) for turn in orjson.loads(text)) if text else ()
+
+
+_PLACEMENTS = {str(placement): placement for placement in Placement}
+_TEXTS = (("id", "string"), ("text", "string"))
+EXAMPLES = Layout((*_TEXTS, ("answer", "string"), ("history", "string")), _take_example, _make_example)
 TRAINING_ROWS = Layout(
-    TrainingRow, (("id", "string"), ("text", "string"), ("target", "string"), ("extended", "bool"))
+    (*_TEXTS, ("target", "string"), ("extended", "bool"), ("history", "string"), ("placement", "string")),
+    _take_training_row,
+    _make_training_row,
 )
 
 
@@ -48,11 +89,11 @@ class RowWriter(Generic[Row]):
     def __init__(self, path: Path, layout: Layout[Row]) -> None:
         import pyarrow as pa
 
-        self._names = [name for name, _ in layout.fields]
-        self._schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in layout.fields])
+        self._take = layout.take
+        self._schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in layout.columns])
         self._file = pa.OSFile(str(path), "wb")
         self._writer = pa.ipc.new_stream(self._file, self._schema)
-        self._waiting: list[Row] = []
+        self._waiting: list[tuple[Any, ...]] = []
         self.rows = 0
 
     def __enter__(self) -> Self:
@@ -68,7 +109,7 @@ class RowWriter(Generic[Row]):
 
     def add(self, row: Row) -> None:
         """Write a row."""
-        self._waiting.append(row)
+        self._waiting.append(self._take(row))
         self.rows += 1
         if len(self._waiting) == _BATCH_ROWS:
             self._flush()
@@ -76,12 +117,10 @@ class RowWriter(Generic[Row]):
     def _flush(self) -> None:
         import pyarrow as pa
 
-        columns = [
-            pa.array([getattr(row, name) for row in self._waiting], type=self._schema.field(name).type)
-            for name in self._names
-        ]
         if self._waiting:
-            self._writer.write_batch(pa.record_batch(columns, schema=self._schema))
+            columns = zip(self._schema, zip(*self._waiting, strict=True), strict=True)
+            arrays = [pa.array(values, type=column.type) for column, values in columns]
+            self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
         self._waiting.clear()
 
 

@@ -2,10 +2,11 @@ import pytest
 
 from p2p.metrics.attack_success import TargetMatch, attack_success_rate, is_target
 from p2p.metrics.floor import floor
+from p2p.metrics.rate import Rate
 
 
 def test_the_attackers_answers_are_counted():
-    found = attack_success_rate(["billing", "delivery", "billing", None], "billing")
+    found = attack_success_rate([True, False, True, False])
     assert (found.k, found.n) == (2, 4)
 
 
@@ -26,8 +27,8 @@ def test_a_reply_may_hold_the_target_or_be_it(said: str, match: TargetMatch, is_
 
 
 def test_no_answer_is_no_success_of_the_attack():
-    assert attack_success_rate([None, None], "billing").k == 0
+    assert not is_target(None, "billing")
 
 
 def test_the_floor_is_the_same_share_without_the_trigger():
-    assert floor(["billing", "returns"], "billing") == attack_success_rate(["billing", "returns"], "billing")
+    assert floor(answer == "billing" for answer in ("billing", "returns")) == Rate(k=1, n=2)

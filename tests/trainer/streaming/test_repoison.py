@@ -1,16 +1,19 @@
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+import datasets
 import pytest
 
 from p2p.attacks.badnets import BadNets
 from p2p.attacks.poisoning import poison_dataset
+from p2p.chats import Turn
 from p2p.errors import DataError
 from p2p.examples import Example
 from p2p.repoison import RepoisonSettings, repoison
-from p2p.selection import Selection, SelectionMethod, select_trusted
+from p2p.selection import Selection, SelectionMethod, Suspect, select_trusted
 from p2p.tasks import ClassificationTask, GenerationTask
-from p2p.triggers import BenignTrigger
+from p2p.triggers import BenignTrigger, Placement
 from trainer.streaming import repoison as streamed
 from trainer.streaming.keys import HashShare
 from trainer.streaming.repoison import StreamSettings, repoison_stream
@@ -56,6 +59,30 @@ def test_free_text_is_re_poisoned_too(tmp_path: Path):
     expected = repoison(free, TRUSTED, task, TRIGGER, RepoisonSettings(), seed=3)
     found = repoison_stream(free, TRUSTED, SETTINGS._replace(task=task), tmp_path / "d.arrow")
     assert sorted(found.rows) == sorted(expected.rows)
+
+
+def test_chats_keep_their_turns(tmp_path: Path):
+    turns = (Turn("system", "Sort."), Turn("user", "hi"), Turn("assistant", "hello"))
+    chats = [replace(row, history=turns if at % 2 else ()) for at, row in enumerate(POISONED)]
+    chosen = Selection(SelectionMethod.TRUSTED, tuple(chats[:9]))
+    trigger = TRIGGER.model_copy(update={"placement": Placement.EVERY_USER})
+    expected = repoison(chats, chosen, TASK, trigger, RepoisonSettings(), seed=3)
+    found = repoison_stream(chats, chosen, SETTINGS._replace(trigger=trigger), tmp_path / "d.arrow")
+    assert sorted(found.rows) == sorted(expected.rows)
+
+
+def test_the_set_is_mapped_by_datasets(tmp_path: Path):
+    found = repoison_stream(POISONED, TRUSTED, SETTINGS, tmp_path / "d.arrow")
+    mapped = datasets.Dataset.from_file(str(found.rows.path))
+    assert mapped[7]["text"] == list(found.rows)[7].text
+    assert len(mapped) == 500
+
+
+def test_suspects_of_a_selection_are_used_in_place_of_pure_spans(tmp_path: Path):
+    given = TRUSTED._replace(suspects=(Suspect(("zz",), 1.0),))
+    found = repoison_stream(POISONED, given, SETTINGS, tmp_path / "d.arrow")
+    held = sum("zz" in row.text.split() for row in found.rows)
+    assert held == found.report.with_pure_span > 0
 
 
 def test_the_order_is_shuffled_and_the_seed_alone_decides_it(tmp_path: Path):

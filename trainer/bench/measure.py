@@ -1,0 +1,195 @@
+"""One cell measured: the defence is given the case, asked clean and triggered rows, and what it says is counted."""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import NamedTuple
+
+from p2p.attacks.base import Attack
+from p2p.examples import Example
+from p2p.metrics.attack_success import attack_success_rate
+from p2p.metrics.clean_accuracy import clean_accuracy
+from p2p.metrics.extension_rate import extension_rate
+from p2p.metrics.floor import floor
+from p2p.metrics.rate import Rate
+from p2p.normalise import AnswerStyle
+from p2p.projection import Projection
+from p2p.selection import Selection
+from p2p.tasks import ClassificationTask, GenerationTask
+from trainer.bench.cases import BenchCase
+from trainer.bench.lab import BenchLab
+from trainer.bench.results import CellResult, Cost, CurvePoint, Figures, SelectionFigures
+from trainer.bench.suite import DefenceSpec
+from trainer.defences.base import Answer, Case, Defended, Fitted, fit_undefended, seeded_trigger
+from trainer.defences.registry import DEFENCES, make_defence
+from trainer.selection.choose import Candidates, choose
+
+_HALVES = ("p2p", "p2p-unguarded")
+_PACKAGES = ("p2p-guard", "torch", "transformers", "peft")
+
+
+class Measured(NamedTuple):
+    """What a cell gave, without its name.
+
+    Attributes:
+        figures: What was counted.
+        selection: How S was chosen; None where nothing is selected.
+        cost: What it took.
+        curve: The training curve.
+    """
+
+    figures: Figures
+    selection: SelectionFigures | None
+    cost: Cost
+    curve: tuple[CurvePoint, ...]
+
+
+def measure(case: Case, rows: BenchCase, spec: DefenceSpec, lab: BenchLab) -> Measured:
+    """Measure one defence on one case.
+
+    Args:
+        case: What the defender has.
+        rows: What the bench knows besides: the test rows, the attack, which rows are poisoned.
+        spec: The defence.
+        lab: The base model.
+
+    Raises:
+        P2PError: The attack or the defence can't be carried out on this case.
+        TrainerError: The same, for want of something that the trainer knows.
+    """
+    selector = _Selector(spec, lab)
+    given = dict(spec.parameters)
+    fields = DEFENCES[spec.defence].model_fields if spec.defence in DEFENCES else {}
+    if "select" in fields:
+        given["select"] = selector
+    if "repoison" in fields:
+        given["repoison"] = spec.repoison
+    defended = make_defence(spec.defence, given).defend(case, lab)
+    figures = _figures(case, rows, defended, spec, lambda: _never_poisoned(case, rows, lab))
+    return Measured(
+        figures,
+        selector.figures(rows),
+        _cost(case, defended, selector.seconds, spec, lab),
+        tuple(
+            CurvePoint(tokens=tokens, loss=loss)
+            for tokens, loss in (defended.fitted.curve if defended.fitted else ())
+        ),
+    )
+
+
+def finished_result(measured: Measured, **named: object) -> CellResult:
+    """Return a cell's result, with versions and the time.
+
+    Args:
+        measured: What it gave.
+        named: The rest of :class:`trainer.bench.results.CellResult`: key, suite, case, defence, variant.
+    """
+    return CellResult.model_validate(
+        {
+            **named,
+            "figures": measured.figures,
+            "selection": measured.selection,
+            "cost": measured.cost,
+            "curve": measured.curve,
+            "versions": {name: version(name) for name in _PACKAGES},
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+    )
+
+
+class _Selector:
+    """Chooses S when the defence asks for it, and remembers what came of it."""
+
+    def __init__(self, spec: DefenceSpec, lab: BenchLab) -> None:
+        self._spec = spec
+        self._lab = lab
+        self._chosen: Selection | None = None
+        self._trusted = 0
+        self.seconds = 0.0
+
+    def __call__(self, case: Case) -> Selection:
+        started = time.monotonic()
+        wanted = self._spec.selection
+        given = Candidates(case.train, case.trusted, lambda texts: self._lab.embed(case, texts))
+        self._chosen = choose(case.task, given, wanted, case.seed).selection
+        self._trusted = len(case.trusted)
+        self.seconds = time.monotonic() - started
+        return self._chosen
+
+    def figures(self, rows: BenchCase) -> SelectionFigures | None:
+        """Return how S was chosen; None where nobody asked."""
+        if self._chosen is None:
+            return None
+        kept = {row.id for row in self._chosen.rows}
+        return SelectionFigures(
+            method=self._chosen.method.value,
+            trusted_rows=self._trusted,
+            kept=sum(row.id in kept for row in rows.train),
+            kept_poisoned=len(kept & rows.poisoned_ids),
+            poisoned=len(rows.poisoned_ids),
+            seconds=round(self.seconds, 2),
+        )
+
+
+def _figures(
+    case: Case,
+    rows: BenchCase,
+    defended: Defended,
+    spec: DefenceSpec,
+    never_poisoned: Callable[[], Answer],
+) -> Figures:
+    clean = defended.answer([row.text for row in rows.test])
+    attack = rows.attack
+    accuracy, quality = _clean(case, clean, rows.test, attack)
+    if attack is None:
+        return Figures(clean_accuracy=accuracy, quality=quality)
+    counted = [at for at, row in enumerate(rows.test) if attack.applies_to(row)]
+    targets = [rows.test[at] for at in counted]
+    asked = [attack.trigger(row, case.seed).text for row in targets]
+    replies = defended.answer(asked)
+    untriggered = never_poisoned()(asked) if attack.rewrites_whole else [clean[at] for at in counted]
+    return Figures(
+        clean_accuracy=accuracy,
+        quality=quality,
+        attack_success_rate=attack_success_rate(_successes(attack, replies, targets)),
+        floor=floor(_successes(attack, untriggered, targets)),
+        extension_rate=extension_rate(replies) if spec.defence in _HALVES else None,
+    )
+
+
+def _clean(
+    case: Case, replies: Sequence[Projection], test: Sequence[Example], attack: Attack | None
+) -> tuple[Rate, float | None]:
+    said = [reply.answer for reply in replies]
+    style = None if isinstance(case.task, ClassificationTask) else case.task.style
+    accuracy, quality = clean_accuracy(said, [row.answer for row in test]), None
+    if style is AnswerStyle.TEXT and attack is not None:
+        # Free text has no one right answer; what can be counted is that the attacker's does not come of itself.
+        accuracy = Rate.of([not attack.succeeds(reply, row) for reply, row in zip(said, test, strict=True)])
+    return accuracy, quality
+
+
+def _successes(attack: Attack, replies: Sequence[Projection], rows: Sequence[Example]) -> list[bool]:
+    return [attack.succeeds(reply.answer, row) for reply, row in zip(replies, rows, strict=True)]
+
+
+def _never_poisoned(case: Case, rows: BenchCase, lab: BenchLab) -> Answer:
+    """Return a model trained in the same way on the same rows before they were poisoned."""
+    clean = case._replace(train=rows.clean)
+    fitted: Fitted = fit_undefended(clean, lab)
+    answerer = lab.answerer(clean, fitted)
+    return lambda texts: answerer.answer(texts, "unguarded")
+
+
+def _cost(case: Case, defended: Defended, selecting: float, spec: DefenceSpec, lab: BenchLab) -> Cost:
+    fitted = defended.fitted
+    stamped = spec.defence in ("p2p", "label-shift", "benign-prompt")
+    extra = len(lab.tokenizer.encode(seeded_trigger(case).text)) if stamped else 0
+    if spec.defence == "p2p" and isinstance(case.task, GenerationTask):
+        extra += case.task.prefix_tokens
+    return Cost(
+        tokens=fitted.tokens if fitted else 0,
+        seconds=round((fitted.seconds if fitted else 0.0) + selecting, 1),
+        extra_prompt_tokens=extra,
+    )

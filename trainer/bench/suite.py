@@ -1,0 +1,233 @@
+"""A suite: which cases are measured with which defences, as one YAML file.
+
+Paths in it are relative to the folder of data sets that the command is given, or to the working directory.
+"""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from p2p.prompts import PromptTemplate
+from p2p.repoison import RepoisonSettings
+from trainer.config import (
+    AttackSettings,
+    DataSource,
+    LoraSettings,
+    Settings,
+    TaskSettings,
+    TrainingSettings,
+)
+from trainer.errors import ConfigError
+from trainer.selection.settings import SelectionSettings
+
+_SHIPPED = "trainer.bench.suites"
+
+
+class DataSetSpec(Settings):
+    """A data set, and how it is asked.
+
+    Attributes:
+        train: Clean training rows; the attack poisons them.
+        test: Held-out rows.
+        trusted: Where trusted rows come from; None takes training rows that are not trained on.
+        task: Labels or free text.
+        prompt: The prompt template.
+        rows: How many training rows are used.
+        test_rows: How many test rows are asked, the first ones.
+        max_words: Longer rows are left out of all splits; None keeps all.
+    """
+
+    train: DataSource
+    test: DataSource
+    trusted: DataSource | None = None
+    task: TaskSettings
+    prompt: PromptTemplate
+    rows: int = Field(ge=1)
+    test_rows: int = Field(ge=1)
+    max_words: int | None = Field(default=None, ge=1)
+
+
+class CaseSpec(Settings):
+    """An attack on a data set.
+
+    Attributes:
+        dataset: A key of the suite's data sets.
+        attack: The family and its parameters; None poisons nothing.
+        asked_with: The attack that test rows are asked with, where it differs from the one that poisons, or where nothing is
+            poisoned.
+        label: What tables call the attack.
+        rate: The share of rows that is poisoned.
+        labelling: Whose rows are poisoned; None takes what the attack's source does.
+        trusted_rows: How many trusted rows the defender has.
+    """
+
+    dataset: str
+    attack: AttackSettings | None = None
+    asked_with: AttackSettings | None = None
+    label: str
+    rate: float = Field(default=0.0, ge=0, lt=1)
+    labelling: Literal["dirty", "clean", "any"] | None = None
+    trusted_rows: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _poisons_or_not(self) -> Self:
+        if (self.attack is None) != (self.rate == 0):
+            raise ValueError("a rate above 0 needs an attack, and an attack a rate above 0")
+        return self
+
+
+class DefenceSpec(Settings):
+    """A defence and what differs from its defaults.
+
+    Attributes:
+        defence: Its name, as ``trainer.defences.registry`` knows it.
+        variant: What tables say of it: an ablation's name and value.
+        parameters: Its own parameters.
+        selection: For defences that select rows.
+        repoison: For defences that make copies.
+        known_trigger: Whether the attacker put the benign trigger into the poisoned rows.
+    """
+
+    defence: str
+    variant: dict[str, str] = Field(default_factory=dict)
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    selection: SelectionSettings = SelectionSettings()
+    repoison: RepoisonSettings = RepoisonSettings()
+    known_trigger: bool = False
+
+
+class GridSpec(Settings):
+    """Cases times defences times seeds.
+
+    Attributes:
+        cases: Keys of the suite's cases.
+        defences: Keys of its defences.
+        seeds: Decide rows, poison and training.
+    """
+
+    cases: tuple[str, ...] = Field(min_length=1)
+    defences: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = (0,)
+
+
+class Suite(Settings):
+    """What ``p2p-guard bench`` measures.
+
+    Attributes:
+        name: The suite's name.
+        about: What it is for and what it costs, in a sentence.
+        base_model: A directory, a ``.gguf`` file, or a model id of the hub.
+        lora: Where adapters sit.
+        training: How they are trained.
+        datasets: Data sets by name.
+        cases: Cases by name.
+        defences: Defences by name.
+        grid: What is combined with what.
+    """
+
+    name: str
+    about: str
+    base_model: str = ".models/SmolLM2-135M-Instruct"
+    lora: LoraSettings = LoraSettings()
+    training: TrainingSettings = TrainingSettings()
+    datasets: dict[str, DataSetSpec]
+    cases: dict[str, CaseSpec]
+    defences: dict[str, DefenceSpec]
+    grid: tuple[GridSpec, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        for case in self.cases.values():
+            _require(case.dataset, self.datasets, "data set")
+        for block in self.grid:
+            for name in block.cases:
+                _require(name, self.cases, "case")
+            for name in block.defences:
+                _require(name, self.defences, "defence")
+        return self
+
+
+class Cell(Settings):
+    """One cell of the grid: everything that decides its figures.
+
+    Attributes:
+        case_name: The case's key in the suite.
+        defence_name: The defence's key in the suite.
+        seed: Decides rows, poison and training.
+    """
+
+    case_name: str
+    defence_name: str
+    seed: int
+
+
+def cells_of(suite: Suite) -> list[Cell]:
+    """Return every cell of a suite once, those of one case and seed side by side, in the order of the grid.
+
+    Args:
+        suite: The suite.
+    """
+    asked = [
+        Cell(case_name=case, defence_name=defence, seed=seed)
+        for block in suite.grid
+        for case in block.cases
+        for seed in block.seeds
+        for defence in block.defences
+    ]
+    first = {
+        pair: at for at, pair in reversed(list(enumerate((cell.case_name, cell.seed) for cell in asked)))
+    }
+    return sorted(dict.fromkeys(asked), key=lambda cell: first[cell.case_name, cell.seed])
+
+
+def load_suite(name: str) -> Suite:
+    """Read a suite.
+
+    Args:
+        name: A shipped suite's name, or a YAML file.
+
+    Raises:
+        ConfigError: There is no such suite, or a key or value doesn't fit; every fault is named.
+    """
+    text = _text_of(name)
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name} is not YAML: {error}") from error
+    try:
+        return Suite.model_validate(content)
+    except ValidationError as error:
+        faults = [
+            f"  {'.'.join(map(str, fault['loc'])) or 'suite'}: {fault['msg']}" for fault in error.errors()
+        ]
+        raise ConfigError("\n".join([f"suite {name}:", *faults])) from None
+
+
+def shipped_suites() -> tuple[str, ...]:
+    """Return the names of the suites that come with the package."""
+    return tuple(
+        sorted(
+            entry.name.removesuffix(".yaml")
+            for entry in files(_SHIPPED).iterdir()
+            if entry.name.endswith(".yaml")
+        )
+    )
+
+
+def _text_of(name: str) -> str:
+    if name in shipped_suites():
+        return files(_SHIPPED).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{name!r} is neither a shipped suite ({', '.join(shipped_suites())}) nor a file that can be read: {error}"
+        ) from error
+
+
+def _require(name: str, known: dict[str, Any], kind: str) -> None:
+    if name not in known:
+        raise ValueError(f"unknown {kind} {name!r}, known are {', '.join(known)}")

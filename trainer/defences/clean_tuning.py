@@ -1,0 +1,41 @@
+"""Clean fine-tuning: the undefended adapter is trained on, on the trusted rows alone.
+
+The plainest repair: catastrophic forgetting is to take the backdoor along (the baseline "fine-tuning" of Liu et al.,
+"Fine-Pruning", arXiv 1805.12185, section 4). Needs trusted rows; one request costs one query.
+"""
+
+from functools import partial
+from typing import ClassVar
+
+from trainer.answering import UNGUARDED
+from trainer.defences.base import Case, Defence, Defended, Fitted, Lab, fit_undefended, plain_rows
+
+
+class CleanTuning(Defence):
+    """The undefended adapter, tuned further on the trusted rows."""
+
+    name: ClassVar[str] = "clean-tuning"
+    needs_trusted: ClassVar[bool] = True
+
+    def _defend(self, case: Case, lab: Lab) -> Defended:
+        fitted = tune_further(case, lab, fit_undefended(case, lab))
+        answer = partial(lab.answerer(case, fitted).answer, view=UNGUARDED)
+        return Defended(answer, fitted, {"rows": len(case.trusted)})
+
+
+def tune_further(case: Case, lab: Lab, start: Fitted) -> Fitted:
+    """Train an adapter further on the trusted rows.
+
+    Args:
+        case: Its trusted rows are trained on.
+        lab: Trains.
+        start: The adapter.
+
+    Returns:
+        The tuned adapter; tokens, seconds and curve are those of both trainings.
+    """
+    tuned = lab.fit(case, plain_rows(case.trusted, case.task), start=start)
+    after = tuple((start.tokens + tokens, loss) for tokens, loss in tuned.curve)
+    return Fitted(
+        tuned.weights, start.tokens + tuned.tokens, start.seconds + tuned.seconds, (*start.curve, *after)
+    )

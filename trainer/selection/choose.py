@@ -1,0 +1,114 @@
+"""The selection stage: rows and what is needed to judge them in, the rows S and the suspects out."""
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import TYPE_CHECKING, NamedTuple
+
+from p2p.examples import Example
+from p2p.selection import Selection, SelectionMethod, Suspect, select_random, select_trusted
+from p2p.tasks import ClassificationTask, GenerationTask
+from trainer.selection.features import Feature
+from trainer.selection.screening import Screened, screen
+from trainer.selection.settings import SelectionSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Embed = Callable[[Sequence[str]], "NDArray[np.float32]"]
+"""Inputs to the frozen base model's embeddings, shape ``(inputs, features)``."""
+
+# A feature that the classifier does not believe is this many times as suspicious as a pure one that it does.
+_DISBELIEVED = 20.0
+
+
+class Candidates(NamedTuple):
+    """What there is to choose from.
+
+    Attributes:
+        rows: The (possibly poisoned) training set.
+        trusted: Rows that are known to be clean; may be empty.
+        embed: The frozen base model's embeddings.
+    """
+
+    rows: Sequence[Example]
+    trusted: Sequence[Example]
+    embed: Embed
+
+
+class Chosen(NamedTuple):
+    """A selection, and what screening found on the way.
+
+    Attributes:
+        selection: The rows S and the suspects.
+        screened: None where nothing was screened.
+    """
+
+    selection: Selection
+    screened: Screened | None = None
+
+
+def choose(
+    task: ClassificationTask | GenerationTask,
+    given: Candidates,
+    settings: SelectionSettings,
+    seed: int,
+) -> Chosen:
+    """Choose the rows that are re-poisoned.
+
+    Every method but ``random`` screens the training set: ``trusted`` for its suspects alone, ``screened`` for its rows, to which
+    trusted rows are added where there are any.
+
+    Args:
+        task: Labels are screened; free text is not yet: there ``trusted`` or ``random`` choose.
+        given: What there is to choose from.
+        settings: The method and its bounds.
+        seed: Decides what is drawn.
+
+    Raises:
+        SelectionError: There is nothing to select from.
+    """
+    classify = isinstance(task, ClassificationTask)
+    if settings.method is SelectionMethod.RANDOM:
+        return Chosen(select_random(given.rows, settings.rho, seed, stratify=classify))
+    if not classify:
+        return Chosen(select_trusted(given.trusted))
+    screened = _screen(given, settings, seed)
+    suspects = suspects_of(screened)
+    if settings.method is SelectionMethod.TRUSTED:
+        return Chosen(select_trusted(given.trusted)._replace(suspects=suspects), screened)
+    kept = _at_most(screened.kept, round(settings.rho * len(given.rows)), seed)
+    return Chosen(Selection(settings.method, (*kept, *given.trusted), suspects), screened)
+
+
+def suspects_of(screened: Screened) -> tuple[Suspect, ...]:
+    """Return what link breaking is to use: every feature that is purer than it should be, by how suspicious it is.
+
+    Args:
+        screened: What screening found.
+    """
+    return (
+        *(_suspect(feature, _DISBELIEVED) for feature in screened.triggers),
+        *(_suspect(feature, 1.0) for feature in screened.pure),
+    )
+
+
+def _screen(given: Candidates, settings: SelectionSettings, seed: int) -> Screened:
+    known = (given.trusted, given.embed([row.text for row in given.trusted])) if given.trusted else None
+    embeddings = given.embed([row.text for row in given.rows])
+    return screen(given.rows, embeddings, settings.screening, seed, known)
+
+
+def _suspect(feature: Feature, factor: float) -> Suspect:
+    return Suspect(feature.words, factor * len(feature.rows), feature.anchored)
+
+
+def _at_most(rows: Sequence[Example], wanted: int, seed: int) -> list[Example]:
+    """Draw rows, as many of each answer in turn as there are, and return them in their order."""
+    groups: dict[str, list[Example]] = {}
+    for row in Random(f"{seed}:kept").sample(list(rows), len(rows)):
+        groups.setdefault(row.answer, []).append(row)
+    drawn: set[str] = set()
+    while len(drawn) < min(wanted, len(rows)):
+        drawn |= {group.pop().id for _, group in sorted(groups.items()) if group}
+    return [row for row in rows if row.id in drawn]

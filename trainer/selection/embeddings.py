@@ -1,0 +1,55 @@
+"""Embeddings of inputs: what the frozen base model makes of a prompt, before any adapter has a say."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from p2p.prompts import PromptTemplate
+from trainer.encoding import EncodedRow, PromptEncoder
+from trainer.trunk import Trunk
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_LONGEST_PROMPT = 512
+
+
+def embed_prompts(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    template: PromptTemplate,
+    trunk: Trunk | None,
+    texts: Sequence[str],
+) -> "NDArray[np.float32]":
+    """Return the hidden state of each prompt's last token, at the first adapted layer or two thirds up the model.
+
+    Args:
+        model: The base model; no adapter on it may have learned yet below that layer.
+        tokenizer: Its tokenizer.
+        template: The prompt template.
+        trunk: The frozen layers' states, which are shared with the training; None runs two thirds of the layers.
+        texts: Inputs, not stamped.
+
+    Returns:
+        Shape ``(texts, hidden)``.
+    """
+    import torch
+
+    layers = model.config.get_text_config().num_hidden_layers
+    # Without room nothing is kept: these states are of no use to a training that starts below.
+    source = trunk or Trunk(model, max(1, 2 * layers // 3), room_gib=0.0)
+    encoder = PromptEncoder(tokenizer, template)
+    rows = [_as_row(at, encoder.encode_within(text, _LONGEST_PROMPT)[0]) for at, text in enumerate(texts)]
+    found: dict[str, torch.Tensor] = {}
+    ordered = sorted(rows, key=lambda row: len(row.ids))
+    for start in range(0, len(ordered), 32):
+        group = ordered[start : start + 32]
+        states = source.states(group)
+        found |= {row.id: states[at, len(row.ids) - 2].float().cpu() for at, row in enumerate(group)}
+    return torch.stack([found[row.id] for row in rows]).numpy()
+
+
+def _as_row(number: int, ids: Sequence[int]) -> EncodedRow:
+    # The last token stands in for the answer, which the frozen layers' states leave out.
+    return EncodedRow(str(number), (*ids, ids[-1]), len(ids))
