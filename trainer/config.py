@@ -179,6 +179,8 @@ class TrainingSettings(Settings):
             work, much less memory.
         packing: Whether rows share sequences of up to ``max_length`` tokens, each blind to the others. It pays for free text
             of very different lengths; rows of a step are then drawn whatever their length.
+        quantize_base: ``4bit`` keeps the frozen base model in 4 bits while the adapter learns (QLoRA); GPU only. The adapter is
+            measured on the whole base model, which it is served on.
     """
 
     epochs: int = Field(default=2, ge=1)
@@ -192,6 +194,7 @@ class TrainingSettings(Settings):
     accumulation: int = Field(default=1, ge=1)
     gradient_checkpointing: bool = False
     packing: bool = False
+    quantize_base: Literal["4bit"] | None = None
 
 
 class AttackSettings(Settings):

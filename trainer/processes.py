@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from trainer.encoding import EncodedRow
+from trainer.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
@@ -33,11 +34,13 @@ class Processes:
     Args:
         rank: This process's number, 0 for the first.
         size: How many there are.
+        sharded: Whether each holds a part of the model alone (FSDP).
     """
 
-    def __init__(self, rank: int = 0, size: int = 1) -> None:
+    def __init__(self, rank: int = 0, size: int = 1, *, sharded: bool = False) -> None:
         self.rank = rank
         self.size = size
+        self.sharded = sharded
 
     @property
     def is_first(self) -> bool:
@@ -68,7 +71,8 @@ class Processes:
         """Put the sum over all processes in the place of each gradient, in one exchange.
 
         Args:
-            gradients: This process's, weighted; as many and as large on every process.
+            gradients: This process's, weighted; as many and as large on every process. Where the model is sharded they have
+                been summed on the way back already.
             loss: Its share of the loss.
 
         Returns:
@@ -79,10 +83,12 @@ class Processes:
 
         if self.size == 1:
             return loss
-        flat = torch.cat([*(gradient.flatten() for gradient in gradients), gradients[0].new_tensor([loss])])
+        local = [] if self.sharded else gradients
+        last = torch.tensor([loss], device=_exchange_device())
+        flat = torch.cat([*(gradient.flatten() for gradient in local), last])
         distributed.all_reduce(flat)
         start = 0
-        for gradient in gradients:
+        for gradient in local:
             gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
             start += gradient.numel()
         return float(flat[-1])
@@ -118,17 +124,34 @@ class Processes:
         distributed.all_gather_object(held, value)
         return held
 
+    def leave(self) -> None:
+        """Part from the others, after the last exchange."""
+        from torch import distributed
+
+        if self.size > 1 and distributed.is_initialized():
+            distributed.destroy_process_group()
+
 
 def join_processes() -> Processes:
     """Return the processes that a launcher started together with this one, connected; without a launcher this one alone.
 
-    They speak NCCL where there are GPUs, Gloo where there are none.
+    They speak NCCL where there are GPUs, Gloo where there are none. An ``accelerate`` config with FSDP in it shards the model.
+
+    Raises:
+        ConfigError: That config has one process alone load the weights.
     """
     import torch
     from accelerate import PartialState
+    from accelerate.utils import parse_flag_from_env
 
     state = PartialState(cpu=not torch.cuda.is_available())
-    return Processes(state.process_index, state.num_processes)
+    sharded = state.num_processes > 1 and parse_flag_from_env("ACCELERATE_USE_FSDP")
+    if sharded and parse_flag_from_env("FSDP_CPU_RAM_EFFICIENT_LOADING"):
+        # transformers would give all processes but the first zeros, and the model would silently be another.
+        raise ConfigError(
+            "set `fsdp_cpu_ram_efficient_loading: false` in the accelerate config's fsdp_config"
+        )
+    return Processes(state.process_index, state.num_processes, sharded=sharded)
 
 
 def answer_tokens(row: EncodedRow) -> int:
