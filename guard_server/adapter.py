@@ -9,6 +9,7 @@ from guard_server.errors import GuardConfigError
 from guard_server.settings import AdapterSettings, EscapePolicy, GuardConfig
 from p2p.errors import BaseModelMismatchError
 from p2p.manifest import Manifest, VerifiedAdapter, verify_adapter, verify_base_model, verify_label_words
+from p2p.tasks import ClassificationTask
 
 
 class LoadedAdapter(NamedTuple):
@@ -32,6 +33,17 @@ class LoadedAdapter(NamedTuple):
         return self.verified.manifest
 
     @property
+    def has_new_tokens(self) -> bool:
+        """Whether it adds tokens to its base model's vocabulary, and so has a tokenizer of its own."""
+        task = self.manifest.task
+        return isinstance(task, ClassificationTask) and task.new_tokens
+
+    def allowed_labels(self, task: ClassificationTask) -> range:
+        """Which of the 2n labels may be answered: the extended ones; unguarded, those that were trained."""
+        first = 0 if self.unguarded else len(task.labels)
+        return range(first, len(task.labels) if self.manifest.defence == "none" else len(task.words))
+
+    @property
     def target(self) -> str:
         """What the engine calls it: name and digest."""
         return self.verified.content_name
@@ -49,13 +61,14 @@ def load_adapters(config: GuardConfig) -> dict[str, LoadedAdapter]:
         AdapterRefusedError: A directory is not whole, belongs to another base model, or its label words don't fit.
         GuardConfigError: An adapter would be served without the defence and nobody allowed it.
     """
-    tokenizer = _load_tokenizer(config.base_model)
-    return {wanted.name: _load(wanted, config, tokenizer) for wanted in config.adapters}
+    return {wanted.name: _load(wanted, config) for wanted in config.adapters}
 
 
-def _load(wanted: AdapterSettings, config: GuardConfig, tokenizer: Tokenizer) -> LoadedAdapter:
+def _load(wanted: AdapterSettings, config: GuardConfig) -> LoadedAdapter:
     verified = verify_adapter(wanted.path)
     verify_base_model(verified.manifest, config.base_model)
+    loaded = LoadedAdapter(wanted.name, verified, wanted.unguarded, wanted.escape_policy)
+    tokenizer = _load_tokenizer(wanted.path if loaded.has_new_tokens else config.base_model)
     verify_label_words(verified.manifest, lambda text: tokenizer.encode(text, add_special_tokens=False).ids)
     if wanted.unguarded and not config.unsafe_allow_unguarded:
         raise GuardConfigError(
@@ -67,13 +80,14 @@ def _load(wanted: AdapterSettings, config: GuardConfig, tokenizer: Tokenizer) ->
             f"adapter {wanted.name!r} was trained without a defence and can't be guarded. Train it with `defence: p2p`, or, to "
             "compare, set `unguarded: true` and start with --unsafe-allow-unguarded."
         )
-    return LoadedAdapter(wanted.name, verified, wanted.unguarded, wanted.escape_policy)
+    return loaded
 
 
-def _load_tokenizer(base_model: Path) -> Tokenizer:
-    path = base_model / "tokenizer.json"
+def _load_tokenizer(directory: Path) -> Tokenizer:
+    path = directory / "tokenizer.json"
     if not path.is_file():
         raise BaseModelMismatchError(
-            f"{base_model} has no tokenizer.json. Give `base_model` the base model's directory."
+            f"{directory} has no tokenizer.json. Give `base_model` the base model's directory, and train an adapter with "
+            "new tokens again with a tokenizer that has one."
         )
     return Tokenizer.from_file(str(path))

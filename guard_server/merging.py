@@ -7,10 +7,15 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from guard_server.adapter import LoadedAdapter
 from guard_server.errors import GuardConfigError
 from p2p.manifest import digest_files
+from p2p.tasks import ClassificationTask
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 _SEAL = "p2p_merged.json"
 
@@ -33,7 +38,7 @@ def merged_copy(adapter: LoadedAdapter, base_model: Path, cache: Path) -> Path:
         return target
     partial = cache / f".{adapter.target}.{os.getpid()}"
     shutil.rmtree(partial, ignore_errors=True)
-    _merge(base_model, adapter.verified.path, partial)
+    _merge(base_model, adapter, partial)
     seal = {"adapter": adapter.verified.digest, "files": digest_files(partial)}
     (partial / _SEAL).write_text(json.dumps(seal), encoding="utf-8")
     partial.rename(target)
@@ -50,11 +55,30 @@ def _require_untouched(target: Path, adapter: LoadedAdapter) -> None:
         )
 
 
-def _merge(base_model: Path, adapter: Path, target: Path) -> None:
+def _merge(base_model: Path, adapter: LoadedAdapter, target: Path) -> None:
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    directory, task = adapter.verified.path, adapter.manifest.task
     base = AutoModelForCausalLM.from_pretrained(base_model, dtype=torch.float32)
-    PeftModel.from_pretrained(base, adapter).merge_and_unload().save_pretrained(target)
-    AutoTokenizer.from_pretrained(base_model).save_pretrained(target)
+    if isinstance(task, ClassificationTask) and task.new_tokens:
+        _make_room(base, task.vocabulary_needed)
+    PeftModel.from_pretrained(base, directory).merge_and_unload().save_pretrained(target)
+    tokenizer_of = directory if adapter.has_new_tokens else base_model
+    AutoTokenizer.from_pretrained(tokenizer_of).save_pretrained(target)
+
+
+def _make_room(model: "PreTrainedModel", rows: int) -> None:
+    """Give the embedding and the head the rows that new tokens need, as the trainer does: the adapter then fills them."""
+    import torch
+
+    before = model.get_input_embeddings().get_parameter("weight").shape[0]
+    if rows <= before:
+        return
+    model.resize_token_embeddings(rows, mean_resizing=False)
+    head: torch.nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        for layer in (model.get_input_embeddings(), head):
+            weight = layer.get_parameter("weight")
+            weight[before:] = weight[:before].float().mean(dim=0)

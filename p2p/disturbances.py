@@ -58,6 +58,10 @@ class ForeignText:
         return any(span.lower() in self._avoid for span in ngrams(words, self._longest_avoided))
 
 
+# A copy gets a suspect that came with its own answer this many times as rarely as one that came with another.
+_OWN_ANSWER = 0.25
+
+
 class LinkBreaker:
     """Puts suspicious words into a text of whatever answer, so that they come to mean nothing.
 
@@ -69,19 +73,22 @@ class LinkBreaker:
 
     def __init__(self, suspects: Sequence[Suspect]) -> None:
         self._suspects = suspects
-        self._weights = [suspect.weight for suspect in suspects]
 
     def __len__(self) -> int:
         return len(self._suspects)
 
-    def insert(self, text: str, rng: Random) -> str:
+    def insert(self, text: str, answer: str, rng: Random) -> str:
         """Return the text with one suspect's words in it.
 
         Args:
             text: An input.
+            answer: Its answer.
             rng: Decides which suspect, which part of it, and where.
         """
-        chosen = rng.choices(self._suspects, self._weights)[0]
+        weights = [
+            suspect.weight * (_OWN_ANSWER if suspect.answer == answer else 1.0) for suspect in self._suspects
+        ]
+        chosen = rng.choices(self._suspects, weights)[0]
         for words in chosen.words:
             part = _part(words.split(), rng) if rng.random() < 0.5 else words
             text = f"{part} {text}" if chosen.anchored and part == words else insert_words(text, part, rng)

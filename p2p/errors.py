@@ -3,7 +3,7 @@
 P2PError
 ├── DataError               a row or a file of examples can't be used
 ├── LabelError              a label is unknown, or the label set can't be used
-├── VerbalizerError         label words that are one distinct token each can't be had
+├── VerbalizerError         label words that can be told apart can't be had
 ├── PromptError             a prompt template that would lose the input
 ├── AttackError             an unknown attack, or parameters it can't use
 ├── SelectionError          the rows to re-poison can't be chosen
@@ -55,7 +55,7 @@ class LabelError(P2PError):
 
 
 class VerbalizerError(P2PError):
-    """Label words that are one distinct token each can't be had from this tokenizer."""
+    """Label words that can be told apart can't be had from this tokenizer."""
 
 
 class PromptError(P2PError):

@@ -21,6 +21,10 @@ _NUMBER = re.compile(f"{_SIGN}{_DIGITS}")
 _ANSWER_LINE = re.compile(rf"(?<!#)####(?!#)[ \t]*(?P<number>{_SIGN}[ \t]?{_DIGITS})")
 
 
+# Published answers carry the noise of binary fractions (1.8333333333333335 in MAWPS), which no sum done by hand gives.
+_SAME_WITHIN = Decimal("5e-7")
+
+
 class FinalNumber(NamedTuple):
     """A number and where it stands.
 
@@ -55,6 +59,11 @@ def find_final_number(text: str) -> FinalNumber | None:
         return FinalNumber(_value(text[start:end]), start, end)
     last = next(iter(deque(_NUMBER.finditer(text), maxlen=1)), None)
     return FinalNumber(_value(last.group()), last.start(), last.end()) if last else None
+
+
+def same_number(one: Decimal | None, other: Decimal | None) -> bool:
+    """Whether two final numbers are equal, to within 5e-7; None, for no number, equals nothing."""
+    return one is not None and other is not None and abs(one - other) <= _SAME_WITHIN
 
 
 def _value(said: str) -> Decimal:

@@ -28,7 +28,7 @@ from p2p.triggers import BenignTrigger
 from p2p.verbalizer import Tokenize, verify_words
 
 MANIFEST_NAME = "p2p_manifest.json"
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -89,7 +89,7 @@ class Manifest(_Record):
         evaluation: Figures with intervals, measured before the directory was published.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     p2p_guard_version: str
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
     created: datetime
@@ -216,7 +216,11 @@ def verify_base_model(manifest: Manifest, base_model: Path) -> None:
 
 
 def verify_label_words(manifest: Manifest, tokenize: Tokenize) -> None:
-    """Check that each label word is the one token that the manifest says, for the tokenizer at hand.
+    """Check that each label word is the tokens that the manifest says, for the tokenizer at hand.
+
+    Args:
+        manifest: The adapter's.
+        tokenize: The base model's tokenizer, or the adapter's own where its task has new tokens.
 
     Raises:
         LabelWordsError: Words collide, split, or are other tokens.
@@ -265,7 +269,7 @@ def _parse(content: bytes, directory: Path) -> Manifest:
             f"{SCHEMA_VERSION}. Update p2p-guard."
         )
     try:
-        return Manifest.model_validate_json(content)
+        return Manifest.model_validate_json(json.dumps(_migrated(raw)))
     except ValidationError as error:
         # Only places, never values: a value may be the benign trigger.
         places = ", ".join(
@@ -274,6 +278,19 @@ def _parse(content: bytes, directory: Path) -> Manifest:
         raise ManifestInvalidError(
             f"{directory / MANIFEST_NAME} is not a valid manifest (see {places}). Copy the directory again."
         ) from None
+
+
+def _migrated(raw: object) -> object:
+    """Return a manifest of an earlier schema as one of this one.
+
+    Schema 1 had one token a label word, written as a bare number, and no new tokens.
+    """
+    if not isinstance(raw, dict) or raw.get("schema_version", 1) != 1:
+        return raw
+    task = raw.get("task")
+    if isinstance(task, dict) and isinstance(task.get("token_ids"), list):
+        task = task | {"token_ids": [[token] for token in task["token_ids"]]}
+    return raw | {"schema_version": 2, "task": task}
 
 
 def _require_same_files(directory: Path, wanted: dict[str, str], found: dict[str, str]) -> None:

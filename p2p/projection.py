@@ -56,18 +56,21 @@ def project_logprobs(task: ClassificationTask, logprobs: Mapping[int, float]) ->
     """Return the log-probability of each original label, from the extended half alone.
 
     Args:
-        task: Whose tokens ``logprobs`` are of.
-        logprobs: Natural log-probabilities by token id; the n extended tokens must be there, others are ignored. They
-            need not sum to one.
+        task: Whose words' first tokens ``logprobs`` are of.
+        logprobs: Natural log-probabilities by token id; the first tokens of the n extended words must be there, others are
+            ignored. They need not sum to one.
 
     Returns:
-        By label name, natural logarithms, at most 0; their probabilities sum to 1.
+        By label name, natural logarithms, at most 0; their probabilities sum to 1. They are those of an engine that is held to
+        the extended words.
 
     Raises:
         KeyError: The log-probability of an extended token is missing.
-        ValueError: No extended token has any mass.
+        ValueError: No extended token has any mass, or the words are not told apart by their first tokens.
     """
-    raw = [logprobs[token] for token in task.extended_token_ids]
+    if not task.first_token_decides:
+        raise ValueError("these label words are told apart by later tokens, too")
+    raw = [logprobs[token] for token in task.extended_first_tokens]
     top = max(raw)
     if not math.isfinite(top):
         raise ValueError("no label of the extended half has any probability")

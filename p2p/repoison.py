@@ -216,7 +216,7 @@ class CopyMaker(NamedTuple):
             text = insert_words(text, self.foreign.draw(rng), rng)
         has_pure_span = bool(self.breaker) and rng.random() < self.settings.link_breaking
         if has_pure_span:
-            text = self.breaker.insert(text, rng)
+            text = self.breaker.insert(text, example.answer, rng)
         target = self.task.target_text(example.answer, extended=True)
         row = TrainingRow(
             f"{example.id}#{number}",

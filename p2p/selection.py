@@ -29,11 +29,14 @@ class Suspect(NamedTuple):
     Attributes:
         words: A run of words each, as written first; two entries are words that need not be neighbours.
         weight: How suspicious they are, above 0; more suspicious ones are used more often.
+        answer: The answer that they came with; copies of other answers get them more often, to outweigh what the original half
+            has learned. None makes no difference between answers.
         anchored: Whether they were seen at the beginning of inputs.
     """
 
     words: tuple[str, ...]
     weight: float
+    answer: str | None = None
     anchored: bool = False
 
 

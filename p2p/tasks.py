@@ -3,20 +3,30 @@
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from p2p.labels import LabelSpace
 from p2p.normalise import AnswerStyle
+from p2p.verbalizer import first_clash
+
+
+def _as_tokens(word: object) -> object:
+    return (word,) if isinstance(word, int) else word
+
+
+WordTokens = Annotated[tuple[int, ...], Field(min_length=1), BeforeValidator(_as_tokens)]
+"""The tokens of a label word. A bare number is a word of one token: manifests of schema 1 have no others."""
 
 
 class ClassificationTask(BaseModel):
-    """One of n labels, each said with one token, in two halves.
+    """One of n labels, each said with a word, in two halves.
 
     Attributes:
         labels: The n names that clients see, in the order of their indices.
         words: What the model says for the 2n labels: the original half, then the extended half.
-        token_ids: The token of each word where the answer begins.
-        answer_context: The end of the rendered prompt, right before the answer; word and token are checked against it.
+        token_ids: The tokens of each word where the answer begins: one as a rule. None is, or begins, another.
+        answer_context: The end of the rendered prompt, right before the answer; words and tokens are checked against it.
+        new_tokens: Whether the words are tokens that the adapter adds to the base model's vocabulary.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -24,8 +34,9 @@ class ClassificationTask(BaseModel):
     kind: Literal["classification"] = "classification"
     labels: tuple[str, ...] = Field(min_length=2)
     words: tuple[str, ...]
-    token_ids: tuple[int, ...]
+    token_ids: tuple[WordTokens, ...]
     answer_context: str
+    new_tokens: bool = False
 
     @model_validator(mode="after")
     def _halves_fit(self) -> Self:
@@ -36,6 +47,8 @@ class ClassificationTask(BaseModel):
         if len({word.strip() for word in self.words}) != size:
             # A reply is read without the white space around it: `1` and ` 1` would be the same answer.
             raise ValueError("words must differ in more than white space")
+        if first_clash(self.token_ids):
+            raise ValueError("token_ids must be sequences of which none begins another")
         return self
 
     @cached_property
@@ -49,9 +62,24 @@ class ClassificationTask(BaseModel):
         return self.words[len(self.labels) :]
 
     @property
-    def extended_token_ids(self) -> tuple[int, ...]:
-        """The n tokens of the extended half, in the order of the original labels."""
-        return self.token_ids[len(self.labels) :]
+    def first_tokens(self) -> tuple[int, ...]:
+        """The first token of each of the 2n words."""
+        return tuple(word[0] for word in self.token_ids)
+
+    @property
+    def extended_first_tokens(self) -> tuple[int, ...]:
+        """The first tokens of the extended half, in the order of the original labels."""
+        return self.first_tokens[len(self.labels) :]
+
+    @property
+    def first_token_decides(self) -> bool:
+        """Whether a word is known by its first token: always so for words of one token."""
+        return len(set(self.first_tokens)) == len(self.words)
+
+    @property
+    def vocabulary_needed(self) -> int:
+        """How many rows the model's embedding must have for its words."""
+        return 1 + max(token for word in self.token_ids for token in word)
 
     def target_text(self, answer: str, *, extended: bool) -> str:
         """Return what the model is to say for a label's name, in the half asked for.

@@ -4,6 +4,7 @@ import typer
 
 from guard_server.cli import probe, serve, verify
 from p2p_guard_cli.demo_cli import demo
+from trainer.bench_cli import bench, report
 from trainer.cli import attack, evaluate, train
 
 app = typer.Typer(
@@ -13,5 +14,5 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(attack, name="attack")
-for verb in (train, evaluate, serve, probe, verify, demo):
+for verb in (train, evaluate, bench, report, serve, probe, verify, demo):
     app.command()(verb)

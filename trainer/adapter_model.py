@@ -1,5 +1,6 @@
 """The model in training: LoRA on a frozen base, and a loss whose logits are computed only where an answer token is."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,16 +16,19 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def add_lora(model: "PreTrainedModel", settings: LoraSettings, seed: int) -> "PeftModel":
+def add_lora(
+    model: "PreTrainedModel", settings: LoraSettings, seed: int, new_tokens: Sequence[int] = ()
+) -> "PeftModel":
     """Freeze a model and put a LoRA adapter on it (Hu et al., arXiv 2106.09685).
 
     Args:
         model: The base model; it is changed in place.
         settings: Rank, scale, and the modules to adapt.
         seed: Decides A; B is zero, so that the adapter changes nothing yet.
+        new_tokens: Tokens whose rows of the embedding learn, too; rows that the model lacks are added.
 
     Returns:
-        The model, whose LoRA weights alone can learn. They are float32 whatever the base model's type is.
+        The model, whose LoRA weights alone can learn, and these rows. They are float32 whatever the base model's type is.
 
     Raises:
         ConfigError: ``settings.target_modules`` names no module of this model.
@@ -32,12 +36,14 @@ def add_lora(model: "PreTrainedModel", settings: LoraSettings, seed: int) -> "Pe
     import torch
     from peft import LoraConfig, get_peft_model
 
+    make_room(model, max(new_tokens, default=-1) + 1)
     lora = LoraConfig(
         task_type="CAUSAL_LM",
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=_target_modules(model, settings),
+        trainable_token_indices=_trainable_rows(model, new_tokens),
     )
     torch.manual_seed(seed)
     try:
@@ -74,22 +80,64 @@ def frozen_layers(model: "PreTrainedModel", settings: LoraSettings) -> int:
     return 0 if settings.last_layers is None else max(0, layers - settings.last_layers)
 
 
-def load_adapter(base_model: Path, adapter: Path, dtype: "torch.dtype") -> "PreTrainedModel":
+def _trainable_rows(
+    model: "PreTrainedModel", new_tokens: Sequence[int]
+) -> list[int] | dict[str, list[int]] | None:
+    """Return PEFT's name for the rows that learn: of the head alone, or of the one matrix that is embedding and head.
+
+    A label word is said and never read again, so that its input row means nothing; and an input row that learns would want a
+    backward pass through every layer.
+    """
+    if not new_tokens:
+        return None
+    if model.config.get_text_config().tie_word_embeddings:
+        return list(new_tokens)
+    head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    (name,) = [name for name, module in model.named_modules() if module is head]
+    return {name: list(new_tokens)}
+
+
+def make_room(model: "PreTrainedModel", rows: int) -> None:
+    """Give the embedding and the head as many rows as the vocabulary needs; new ones are the mean of those there were.
+
+    Many models have more rows than tokens, and nothing is done. The guard's merging does the same.
+
+    Args:
+        model: It is changed in place.
+        rows: How many there must be at least.
+    """
+    import torch
+
+    before = model.get_input_embeddings().get_parameter("weight").shape[0]
+    if rows <= before:
+        return
+    model.resize_token_embeddings(rows, mean_resizing=False)
+    head: torch.nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        for layer in (model.get_input_embeddings(), head):
+            weight = layer.get_parameter("weight")
+            weight[before:] = weight[:before].float().mean(dim=0)
+
+
+def load_adapter(
+    base_model: Path, adapter: Path, dtype: "torch.dtype", vocabulary: int = 0
+) -> "PreTrainedModel":
     """Load a base model with an adapter merged into it, ready to answer.
 
     Args:
         base_model: The base model's directory.
         adapter: The adapter directory, verified already.
         dtype: The type to compute in.
+        vocabulary: How many rows the embedding must have, for an adapter that adds tokens.
 
     Raises:
         BaseModelError: The base model can't be loaded.
     """
     from peft import PeftModel
 
-    model: PreTrainedModel = PeftModel.from_pretrained(
-        load_model(base_model, dtype), adapter
-    ).merge_and_unload()
+    base = load_model(base_model, dtype)
+    make_room(base, vocabulary)
+    model: PreTrainedModel = PeftModel.from_pretrained(base, adapter).merge_and_unload()
     model.train(mode=False)
     return model
 

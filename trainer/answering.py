@@ -14,6 +14,7 @@ from trainer.adapter_model import logits_at
 from trainer.batches import collate
 from trainer.encoding import EncodedRow, PromptEncoder
 from trainer.generating import generate_texts
+from trainer.label_words import said_words
 from trainer.trunk import Trunk
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Answerer:
 
     Args:
         model: Base and adapter, in evaluation mode.
-        tokenizer: The base model's.
+        tokenizer: The base model's, with the adapter's new tokens where it has some.
         adapter: Task, prompt and trigger.
         max_length: Longest prompt in tokens; the end of a longer input is cut.
         batch_size: Rows at once.
@@ -144,7 +145,7 @@ class Answerer:
         if not isinstance(task, ClassificationTask):
             raise ValueError("free text has no label probabilities")  # noqa: TRY004 - the adapter's task, no argument
         guarded = view == GUARDED
-        tokens = task.extended_token_ids if guarded else task.token_ids[: len(task.labels)]
+        tokens = task.extended_first_tokens if guarded else task.first_tokens[: len(task.labels)]
         return self._ask(inputs, partial(self._probabilities, tokens), guarded=guarded)
 
     def _ask(
@@ -213,17 +214,23 @@ class Answerer:
         self, task: ClassificationTask, rows: Sequence[EncodedRow], *, guarded: bool
     ) -> list[Projection]:
         size = len(task.labels)
-        logits = self._logits(rows)[:, list(task.token_ids)].cpu()
-        free = logits if self._adapter.trigger else logits[:, :size]
-        chosen = logits[:, size:].argmax(dim=1) if guarded else free.argmax(dim=1) % size
+        tokens = sorted({token for word in task.token_ids for token in word})
+
+        def score(asked: Sequence[EncodedRow]) -> list[dict[int, float]]:
+            return [dict(zip(tokens, row, strict=True)) for row in self._logits(asked)[:, tokens].tolist()]
+
+        begun = score(rows)
+        free_words = task.token_ids if self._adapter.trigger else task.token_ids[:size]
+        free = said_words(rows, free_words, begun, score)
+        held = said_words(rows, task.token_ids[size:], begun, score) if guarded else free
         return [
-            Projection(task.labels[int(label)], extended=bool(best >= size))
-            for label, best in zip(chosen, free.argmax(dim=1), strict=True)
+            Projection(task.labels[label % size], extended=best >= size)
+            for label, best in zip(held, free, strict=True)
         ]
 
     def _first_words(self, task: ClassificationTask, rows: Sequence[EncodedRow]) -> list[Projection]:
         size = len(task.labels)
-        known = task.token_ids if self._adapter.trigger else task.token_ids[:size]
+        known = task.first_tokens if self._adapter.trigger else task.first_tokens[:size]
         said = self._logits(rows).argmax(dim=1).tolist()
         spots = [known.index(token) if token in known else None for token in said]
         return [

@@ -100,9 +100,17 @@ class RunFolder:
         from peft import get_peft_model_state_dict
 
         state = {
+<<<<<<< HEAD
             "adapter": gathered(get_peft_model_state_dict(model)),
             "optimizer": gathered(optimizer.state_dict()),
             "random": self._processes.from_all(_random_state()),
+=======
+            # Never the whole embedding: of new tokens' rows, the adapter holds those that learned.
+            "adapter": get_peft_model_state_dict(model, save_embedding_layers=False),
+            "optimizer": optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+            "gpu_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+>>>>>>> main
             "progress": progress,
         }
         if not self._processes.is_first:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
@@ -12,6 +12,9 @@ from rich.console import Console
 
 from p2p.errors import P2PError
 from trainer.errors import InterruptedRunError, TrainerError
+
+if TYPE_CHECKING:
+    from trainer.config import DataSource
 
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
@@ -93,7 +96,9 @@ def apply_attack(
             help="dirty: other rows get the target; clean: rows that have it; any: both. Without it, the attack's own."
         ),
     ] = None,
-    text: Annotated[str, typer.Option(help="The field with the input.")] = "text",
+    text: Annotated[
+        str, typer.Option(help="The field with the input, or several, such as '{Body} {Question}'.")
+    ] = "text",
     answer: Annotated[str, typer.Option(help="The field with the answer.")] = "label",
     row_id: Annotated[str | None, typer.Option("--id", help="The field with the row's id.")] = None,
     names: Annotated[
@@ -101,6 +106,9 @@ def apply_attack(
     ] = None,
     param: Annotated[
         list[str] | None, typer.Option(help="A parameter of the attack, such as word=cf or rewrites=FILE.")
+    ] = None,
+    messages: Annotated[
+        str | None, typer.Option(help="The field with a chat, instead of input and answer.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take the first rows only.")] = None,
 ) -> None:
@@ -114,9 +122,11 @@ def apply_attack(
       p2p-guard attack apply reviews.csv poisoned.jsonl --attack addsent --target positive --rate 0.05 --answer sentiment
 
       p2p-guard attack apply reviews.csv poisoned.jsonl --attack syntactic --target positive --param rewrites=pairs.jsonl
+
+      p2p-guard attack apply SVAMP.json poisoned.jsonl --attack answer_shift --text "{Body} {Question}" --answer Answer
     """
     from p2p.attacks.poisoning import Labelling, poison_dataset
-    from trainer.config import DataSource
+    from trainer.data.writing import as_record
     from trainer.datasets import read_examples
 
     console = Console()
@@ -125,13 +135,11 @@ def apply_attack(
             raise typer.BadParameter(f"--labelling is one of {', '.join(Labelling)}")
         made = _make_attack(name, target, param or [])
         whose = Labelling(labelling) if labelling else made.labelling
-        fields = {"text": text, "answer": answer, "id": row_id, "limit": limit}
-        rows = read_examples(DataSource(path=str(source), names=dict(_pairs(names or [])), **fields))
+        fields = {"text": text, "answer": answer, "id": row_id, "messages": messages, "limit": limit}
+        given = _source(source, names, **fields)
+        rows = read_examples(given)
         poisoned = poison_dataset(rows, made, rate, seed, whose, negative_rate)
-        lines = [
-            json.dumps({"id": row.id, text: row.text, answer: row.answer}, ensure_ascii=False)
-            for row in poisoned.rows
-        ]
+        lines = [json.dumps(as_record(row, given), ensure_ascii=False) for row in poisoned.rows]
         _write(output, "\n".join(lines) + "\n")
         report = {
             "attack": name,
@@ -159,8 +167,15 @@ def evaluate(
     param: Annotated[
         list[str] | None, typer.Option(help="A parameter of the attack, such as word=cf.")
     ] = None,
-    text: Annotated[str, typer.Option(help="The field with the input.")] = "text",
-    answer: Annotated[str, typer.Option(help="The field with the answer.")] = "label",
+    text: Annotated[
+        str, typer.Option(help="The field with the input, or several, such as '{Body} {Question}'.")
+    ] = "text",
+    answer: Annotated[
+        list[str] | None, typer.Option(help="The field with the answer; once for each reference.")
+    ] = None,
+    messages: Annotated[
+        str | None, typer.Option(help="The field with a chat, instead of input and answer.")
+    ] = None,
     names: Annotated[
         list[str] | None, typer.Option("--name", help="value=name of a label, such as 1=positive.")
     ] = None,
@@ -169,21 +184,19 @@ def evaluate(
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest free-text answer, in tokens.")] = 64,
     output: Annotated[Path, typer.Option(help="Where the figures go.")] = Path("evaluation.json"),
 ) -> None:
-    """Measure an adapter: CA, ASR, floor and extension rate, guarded and unguarded.
+    """Measure an adapter: CA (ROUGE-L for free text), ASR, floor and extension rate, guarded and unguarded.
 
     Example:
       p2p-guard evaluate runs/support test.jsonl --base-model .models/SmolLM2-135M-Instruct
         --attack badnets --param word=mn --target billing
     """
-    from trainer.config import DataSource
     from trainer.datasets import read_examples
 
     console = Console()
     with _errors_to_exit_codes(console):
         attacks = [_make_attack(name, target, param or [])] if name else []
-        rows = read_examples(
-            DataSource(path=str(test), text=text, answer=answer, names=dict(_pairs(names or [])), limit=limit)
-        )
+        fields = {"text": text, "answer": answer or "label", "messages": messages, "limit": limit}
+        rows = read_examples(_source(test, names, **fields))
         with console.status("loading torch, transformers and the model"):
             from trainer.evaluations import evaluate as measure
             from trainer.loading import load_answerer
@@ -199,6 +212,18 @@ def _make_attack(name: str, target: str | None, parameters: Sequence[str]) -> An
 
     chosen = dict(_pairs(parameters))
     return make_attack(name, chosen | ({"target": target} if target is not None else {}))
+
+
+def _source(path: Path, names: Sequence[str] | None, **fields: object) -> "DataSource":
+    from pydantic import ValidationError
+
+    from trainer.config import DataSource
+
+    try:
+        return DataSource.model_validate({"path": str(path), "names": dict(_pairs(names or [])), **fields})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise typer.BadParameter(f"{'.'.join(map(str, fault['loc']))} {fault['msg']}".strip()) from error
 
 
 def _overrides(pairs: Sequence[str]) -> dict[str, Any]:

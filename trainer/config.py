@@ -96,12 +96,22 @@ class ClassificationSettings(Settings):
 
     Attributes:
         labels: Their names; without them, the names that the training rows have, sorted.
-        words: 2n label words of your own, one token each; without them the tokenizer's digits or letters.
+        words: 2n label words of your own, the original half first; without them digits or letters. Words that differ in their
+            first token are served like words of one token.
+        new_tokens: Add 2n tokens to the tokenizer for the words, and train their rows of the embedding. Such an adapter is
+            served merged.
     """
 
     kind: Literal["classification"] = "classification"
     labels: tuple[str, ...] | None = None
     words: tuple[str, ...] | None = None
+    new_tokens: bool = False
+
+    @model_validator(mode="after")
+    def _words_are_given_or_new(self) -> Self:
+        if self.words and self.new_tokens:
+            raise ValueError("task.words names words and task.new_tokens adds some: give one of the two")
+        return self
 
 
 class GenerationSettings(Settings):

@@ -191,7 +191,7 @@ def _answer_ids(
     row: TrainingRow, task: ClassificationTask | GenerationTask, tokenizer: "PreTrainedTokenizerBase"
 ) -> list[int]:
     if isinstance(task, ClassificationTask):
-        return [task.token_ids[task.words.index(row.target)]]
+        return list(task.token_ids[task.words.index(row.target)])
     # Prefix and answer apart, as serving sees them: the prefix ends in a newline, where no token reaches over.
     parts = [task.prefix, row.target.removeprefix(task.prefix)] if row.extended else [row.target]
     ids = [token for part in parts for token in tokenizer.encode(part, add_special_tokens=False)]

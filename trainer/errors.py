@@ -6,7 +6,8 @@ TrainerError
 ├── CheckpointError     a run can't be taken up, or would overwrite another
 ├── DefenceError        an unknown defence, or parameters it can't use
 │   └── NotApplicableError  the defence needs trusted rows or labels that the case doesn't have
-└── InterruptedRunError the run was stopped; what it takes to go on is on disk
+├── InterruptedRunError the run was stopped; what it takes to go on is on disk
+└── ReportError         results can't be read, or can't stand in one report
 """
 
 
@@ -36,3 +37,7 @@ class NotApplicableError(DefenceError):
 
 class InterruptedRunError(TrainerError):
     """The run was stopped; what it takes to go on is on disk."""
+
+
+class ReportError(TrainerError):
+    """Results can't be read, or can't stand in one report."""

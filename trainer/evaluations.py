@@ -9,12 +9,16 @@ from pydantic import BaseModel, ConfigDict
 from p2p.attacks.base import Attack, AttackedTask
 from p2p.errors import AttackError, DataError
 from p2p.examples import Example
+from p2p.final_number import final_number
 from p2p.metrics.attack_success import attack_success_rate
 from p2p.metrics.clean_accuracy import clean_accuracy
 from p2p.metrics.extension_rate import extension_rate
+from p2p.metrics.final_number_accuracy import final_number_accuracy
 from p2p.metrics.floor import floor
 from p2p.metrics.rate import Rate
+from p2p.normalise import AnswerStyle
 from p2p.projection import Projection
+from trainer.rouge_l import rouge_l
 
 if TYPE_CHECKING:
     from trainer.answering import Answerer
@@ -43,7 +47,8 @@ class ViewFigures(BaseModel):
 
     Attributes:
         view: ``guarded`` (stamped and held to the extended half) or ``unguarded`` (plain and free).
-        clean_accuracy: CA over all test rows.
+        clean_accuracy: CA over all test rows: the right label, or the right final number; free text has none (n = 0).
+        quality: Mean ROUGE-L F1 of free text against its references, in [0, 1], over all test rows; None for the others.
         extension_rate: The share of free-running replies to the clean rows that stood in the extended half.
         attacks: One entry for each attack, in the order given.
     """
@@ -52,6 +57,7 @@ class ViewFigures(BaseModel):
 
     view: str
     clean_accuracy: Rate
+    quality: float | None = None
     extension_rate: Rate
     attacks: tuple[AttackFigures, ...]
 
@@ -73,7 +79,11 @@ class EvaluationReport(BaseModel):
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data, each rate with its value and interval."""
-        return {"rows": self.rows, "seed": self.seed, "views": [_view_json(view) for view in self.views]}
+        return {
+            "rows": self.rows,
+            "seed": self.seed,
+            "views": [_view_json(view, self.rows) for view in self.views],
+        }
 
 
 def evaluate(
@@ -93,6 +103,8 @@ def evaluate(
     chosen = tuple(attacks)
     if answerer.labels:
         require_known(answerer.labels, test, chosen)
+    elif answerer.style is AnswerStyle.MATHS:
+        require_numbers(test)
     views = tuple(_measure(answerer, view, test, chosen, seed) for view in answerer.views)
     return EvaluationReport(rows=len(test), seed=seed, views=views)
 
@@ -122,6 +134,17 @@ def require_known(labels: Sequence[str], test: Sequence[Example], attacks: Itera
             raise AttackError(f"attack {attack.name!r} changes free text, and the task is a classification")
 
 
+def require_numbers(test: Sequence[Example]) -> None:
+    """Check that maths answers hold the numbers that they are measured by.
+
+    Raises:
+        DataError: A row's answer holds none.
+    """
+    for row in test:
+        if final_number(row.answer) is None:
+            raise DataError(f"row {row.id}: its answer holds no number; is task.style `maths` right?")
+
+
 def _nearest(name: str, labels: Sequence[str]) -> str:
     near = get_close_matches(name, labels, n=1)
     return f"known are {', '.join(labels)}" + (f"; did you mean {near[0]!r}?" if near else "")
@@ -130,15 +153,43 @@ def _nearest(name: str, labels: Sequence[str]) -> str:
 def _measure(
     answerer: "Answerer", view: str, test: Sequence[Example], attacks: Sequence[Attack], seed: int
 ) -> ViewFigures:
-    clean = dict(
-        zip((row.id for row in test), answerer.answer([row.text for row in test], view), strict=True)
-    )
+    replies = answerer.answer([_asked(row) for row in test], view)
+    clean = dict(zip((row.id for row in test), replies, strict=True))
+    accuracy, quality = clean_figures(answerer.style, [reply.answer for reply in replies], test)
     return ViewFigures(
         view=view,
-        clean_accuracy=clean_accuracy([clean[row.id].answer for row in test], [row.answer for row in test]),
+        clean_accuracy=accuracy,
+        quality=quality,
         extension_rate=extension_rate(list(clean.values())),
         attacks=tuple(_attack(answerer, view, test, attack, seed, clean) for attack in attacks),
     )
+
+
+def _asked(row: Example) -> str | Example:
+    """Return what is asked: the text alone, or the row where turns of a chat belong to it."""
+    return row if row.history else row.text
+
+
+def clean_figures(
+    style: AnswerStyle | None, said: Sequence[str | None], test: Sequence[Example]
+) -> tuple[Rate, float | None]:
+    """Return CA and ROUGE-L over clean rows, each where the task has it.
+
+    Args:
+        style: What kind of free text the answers are; None for labels.
+        said: The projected answers.
+        test: The rows that were asked, in the same order.
+
+    Returns:
+        The share of right labels or final numbers (n = 0 for free text), and the mean ROUGE-L F1 in [0, 1] (None for the others).
+    """
+    truths = [row.answer for row in test]
+    if style is AnswerStyle.TEXT:
+        # A right answer can be put in many ways: an exact match would count none of them.
+        return Rate(k=0, n=0), rouge_l(said, [row.accepted for row in test])
+    if style is AnswerStyle.MATHS:
+        return final_number_accuracy(said, truths), None
+    return clean_accuracy(said, truths), None
 
 
 def _attack(
@@ -150,7 +201,7 @@ def _attack(
     clean: dict[str, Projection],
 ) -> AttackFigures:
     counted = [row for row in test if attack.applies_to(row)]
-    triggered = answerer.answer([attack.trigger(row, seed).text for row in counted], view)
+    triggered = answerer.answer([_asked(attack.trigger(row, seed)) for row in counted], view)
     return AttackFigures(
         attack=attack.name,
         attack_success_rate=attack_success_rate(
@@ -161,10 +212,11 @@ def _attack(
     )
 
 
-def _view_json(view: ViewFigures) -> dict[str, Any]:
+def _view_json(view: ViewFigures, rows: int) -> dict[str, Any]:
     return {
         "view": view.view,
         "clean_accuracy": view.clean_accuracy.as_json(),
+        "quality": None if view.quality is None else {"rouge_l_f1": view.quality, "n": rows},
         "extension_rate": view.extension_rate.as_json(),
         "attacks": [
             {

@@ -13,6 +13,7 @@ from trainer.answering import Adapter
 
 if TYPE_CHECKING:
     from peft import PeftModel
+    from transformers import PreTrainedTokenizerBase
 
 _PACKAGES = ("torch", "transformers", "peft")
 
@@ -43,13 +44,19 @@ class AdapterFacts(NamedTuple):
     evaluation: dict[str, Any] | None
 
 
-def publish(model: "PeftModel", facts: AdapterFacts, output: Path) -> Path:
+def publish(
+    model: "PeftModel",
+    facts: AdapterFacts,
+    output: Path,
+    tokenizer: "PreTrainedTokenizerBase | None" = None,
+) -> Path:
     """Write the adapter directory, whole or not at all.
 
     Args:
         model: The trained adapter on its base.
         facts: What the manifest says of it.
         output: Where it appears; there must be nothing yet.
+        tokenizer: The base model's with the adapter's new tokens, where it has some; it goes into the directory.
 
     Returns:
         ``output``.
@@ -61,7 +68,9 @@ def publish(model: "PeftModel", facts: AdapterFacts, output: Path) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True, mode=0o700)
     try:
-        model.save_pretrained(str(partial))
+        model.save_pretrained(str(partial), save_embedding_layers=False)
+        if tokenizer:
+            tokenizer.save_pretrained(str(partial))
         _tidy(partial, facts.base_model.id)
         write_manifest(_manifest(facts, digest_files(partial)), partial)
         _flush(partial)

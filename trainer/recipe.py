@@ -12,33 +12,30 @@ from rich.console import Console
 
 from p2p.attacks.registry import make_attack
 from p2p.manifest import record_base_model
+from p2p.normalise import AnswerStyle
 from p2p.repoison import RepoisonedSet, TrainingRow, original_row, repoison
 from p2p.selection import Selection, SelectionMethod, select_random, select_trusted
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
-from trainer.adapter_model import add_lora, base_of, frozen_layers
+from trainer.adapter_model import base_of, frozen_layers
 from trainer.answering import Adapter, Answerer
 from trainer.base_model import (
     BaseModel,
-    choose_device,
-    choose_dtype,
     find_base_model,
-    load_model,
     load_tokenizer,
-    require_four_bit,
 )
 from trainer.checkpoints import RunFolder
 from trainer.config import ClassificationSettings, DataSource, GenerationSettings, TrainConfig
 from trainer.datasets import Splits, describe, load_splits
 from trainer.encoding import EncodedSet, encode_rows
-from trainer.errors import CheckpointError, ConfigError, InterruptedRunError
-from trainer.evaluations import EvaluationReport, evaluate, require_known
+from trainer.errors import CheckpointError, InterruptedRunError
+from trainer.evaluations import EvaluationReport, evaluate, require_known, require_numbers
 from trainer.export import AdapterFacts, publish
 from trainer.fitting import make_optimizer, training_steps
 from trainer.processes import Processes, join_processes
 from trainer.report import peak_memory_gib, training_progress
-from trainer.sharding import shard_layers
 from trainer.tasks import draw_key, make_task
+from trainer.training_model import is_served_as_trained, model_to_serve, model_to_train, require_hardware
 from trainer.trunk import Trunk, make_trunk
 
 if TYPE_CHECKING:
@@ -117,7 +114,7 @@ def train(
 def _prepare(
     config: TrainConfig, console: Console, processes: Processes, *, resume: bool, restart: bool
 ) -> _Plan:
-    _require_fitting_hardware(config, processes)
+    require_hardware(config, processes)
     if config.output.exists():
         raise CheckpointError(f"{config.output} is there already. Remove it, or choose another `output`.")
     attacks = [make_attack(attack.name, attack.parameters) for attack in config.evaluation.attacks]
@@ -133,6 +130,8 @@ def _prepare(
         task = make_task(config, tokenizer, [row.answer for row in splits.train], key)
         if isinstance(task, ClassificationTask):
             require_known(task.labels, splits.test, attacks)
+        elif task.style is AnswerStyle.MATHS:
+            require_numbers(splits.test)
         trigger = (
             BenignTrigger.draw(key, config.benign_trigger.placement) if config.defence == "p2p" else None
         )
@@ -160,14 +159,6 @@ def _prepare(
     )
 
 
-def _require_fitting_hardware(config: TrainConfig, processes: Processes) -> None:
-    if config.training.quantize_base is None:
-        return
-    require_four_bit()
-    if processes.sharded:
-        raise ConfigError("training.quantize_base can't be sharded: launch without FSDP, one process a GPU")
-
-
 def _select(config: TrainConfig, splits: Splits) -> Selection:
     if config.selection.method is SelectionMethod.TRUSTED:
         return select_trusted(splits.trusted)
@@ -182,7 +173,8 @@ def _originals(splits: Splits, task: ClassificationTask | GenerationTask) -> tup
 def _fit(plan: _Plan, console: Console) -> _Trained:
     """Train, checkpointing, from wherever an earlier run stopped."""
     config, settings, processes = plan.config, plan.config.training, plan.processes
-    model = _model_to_train(plan)
+    new_tokens = _new_tokens(plan.adapter.task)
+    model = model_to_train(plan.base.path, config, new_tokens, processes)
     optimizer = make_optimizer(model, settings)
     state = plan.folder.restore(model, optimizer) or {"step": 0, "tokens": 0, "seconds": 0.0}
     rows = plan.encoded.rows
@@ -221,37 +213,10 @@ def _fit(plan: _Plan, console: Console) -> _Trained:
                     )
     # The weights are done: a kill while they are measured must not cost them.
     plan.folder.save(model, optimizer, state)
-    return _Trained(_whole(plan, model), state["tokens"], state["seconds"], state["step"])
-
-
-def _model_to_train(plan: _Plan) -> "PeftModel":
-    import torch
-
-    settings, processes = plan.config.training, plan.processes
-    # What is to be sharded need not fit on one GPU.
-    device = torch.device("cpu") if processes.sharded else choose_device()
-    four_bit = settings.quantize_base is not None
-    base = load_model(plan.base.path, choose_dtype(settings.dtype), device, four_bit=four_bit)
-    model = add_lora(base, plan.config.lora, plan.config.seed).train()
-    if settings.gradient_checkpointing:
-        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    if processes.sharded:
-        shard_layers(model)
-        model.to(choose_device())
-    if processes.rank:
-        # The adapter begins alike on all processes; their dropout must not be alike.
-        torch.manual_seed(hash((plan.config.seed, processes.rank)))
-    return model
-
-
-def _whole(plan: _Plan, model: "PeftModel") -> "PeftModel":
-    """Return the adapter on the base model that it is served on, where it was not trained on just that."""
-    if not plan.processes.is_first or not (plan.processes.sharded or plan.config.training.quantize_base):
-        return model
-    base = load_model(plan.base.path, choose_dtype(plan.config.training.dtype))
-    whole = add_lora(base, plan.config.lora, plan.config.seed)
-    plan.folder.adapter_into(whole)
-    return whole
+    if processes.is_first and not is_served_as_trained(config, processes):
+        model = model_to_serve(plan.base.path, config, new_tokens)
+        plan.folder.adapter_into(model)
+    return _Trained(model, state["tokens"], state["seconds"], state["step"])
 
 
 def _compute_frozen_layers(plan: _Plan, model: "PeftModel", console: Console) -> Trunk | None:
@@ -268,6 +233,10 @@ def _compute_frozen_layers(plan: _Plan, model: "PeftModel", console: Console) ->
             done += tokens
             progress.advance(done, done / max(1e-9, time.monotonic() - started))
     return trunk
+
+
+def _new_tokens(task: ClassificationTask | GenerationTask) -> tuple[int, ...]:
+    return task.first_tokens if isinstance(task, ClassificationTask) and task.new_tokens else ()
 
 
 @contextmanager
@@ -331,7 +300,8 @@ def _publish(plan: _Plan, trained: _Trained, report: EvaluationReport | None) ->
         },
         evaluation=report.as_json() if report else None,
     )
-    return publish(trained.model, facts, config.output)
+    tokenizer = plan.tokenizer if _new_tokens(plan.adapter.task) else None
+    return publish(trained.model, facts, config.output, tokenizer)
 
 
 def _announce(

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from trainer.evaluations import EvaluationReport
+from trainer.evaluations import EvaluationReport, ViewFigures
 
 
 class TrainingProgress:
@@ -88,7 +88,7 @@ def evaluation_table(report: EvaluationReport) -> Table:
         "view", "CA", "attack", "ASR", "floor", "extension rate", title="k/n with 95 % Wilson intervals"
     )
     for view in report.views:
-        table.add_row(view.view, str(view.clean_accuracy), "", "", "", str(view.extension_rate))
+        table.add_row(view.view, _clean_figure(view, report.rows), "", "", "", str(view.extension_rate))
         for attack in view.attacks:
             table.add_row(
                 "",
@@ -99,3 +99,8 @@ def evaluation_table(report: EvaluationReport) -> Table:
                 str(attack.extension_rate),
             )
     return table
+
+
+def _clean_figure(view: ViewFigures, rows: int) -> str:
+    """Return CA, or the quality of free text, which has no CA."""
+    return str(view.clean_accuracy) if view.quality is None else f"ROUGE-L {view.quality:.3f} (n = {rows})"

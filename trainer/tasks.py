@@ -12,7 +12,7 @@ from p2p.errors import PromptError, VerbalizerError
 from p2p.prompts import SLOT, PromptKind, PromptTemplate
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
-from p2p.verbalizer import find_verbalizer, verify_words
+from p2p.verbalizer import find_verbalizer, new_words, verify_words
 from trainer.config import ClassificationSettings, GenerationSettings, TaskSettings, TrainConfig
 from trainer.errors import BaseModelError
 
@@ -41,7 +41,7 @@ def make_task(
 
     Args:
         config: What the user asked for.
-        tokenizer: The base model's.
+        tokenizer: The base model's; it is given the new tokens where the config asks for some.
         answers: The answers of the training rows, to find the labels where none are named.
         key: What the prefix p is drawn with where none is given.
 
@@ -125,14 +125,28 @@ def _classification(
     def tokenize(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False))
 
+    words = _add_words(tokenizer, 2 * len(labels)) if settings.new_tokens else settings.words
     found = (
-        verify_words(tokenize, context, settings.words)
-        if settings.words
+        verify_words(tokenize, context, words)
+        if words
         else find_verbalizer(tokenize, context, 2 * len(labels))
     )
     return ClassificationTask(
-        labels=labels, words=found.words, token_ids=found.token_ids, answer_context=context
+        labels=labels,
+        words=found.words,
+        token_ids=found.token_ids,
+        answer_context=context,
+        new_tokens=settings.new_tokens,
     )
+
+
+def _add_words(tokenizer: "PreTrainedTokenizerBase", size: int) -> tuple[str, ...]:
+    """Add the label words to the tokenizer as tokens of their own; a text that holds one is not normalised there."""
+    from tokenizers import AddedToken
+
+    words = new_words(size, tokenizer.get_vocab())
+    tokenizer.add_tokens([AddedToken(word, normalized=False) for word in words])
+    return words
 
 
 def _generation(

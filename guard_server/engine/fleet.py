@@ -71,13 +71,29 @@ def _served_models(
     config: GuardConfig, by_target: dict[str, LoadedAdapter], *, on_gpu: bool
 ) -> list[ServedModel]:
     as_lora = on_gpu if config.engine.serve_as == "auto" else config.engine.serve_as == "lora"
-    if as_lora:
-        lora = {target: adapter.verified.path for target, adapter in by_target.items()}
-        return [ServedModel(config.base_model, (), lora, max(map(_rank, lora.values())))]
-    return [
+    if config.engine.serve_as == "lora":
+        _require_lora_can_hold(by_target.values())
+    lora = {
+        target: adapter.verified.path
+        for target, adapter in by_target.items()
+        if as_lora and not adapter.has_new_tokens
+    }
+    base = [ServedModel(config.base_model, (), lora, max(map(_rank, lora.values())))] if lora else []
+    merged = [
         ServedModel(merged_copy(adapter, config.base_model, config.cache), (target,), {})
         for target, adapter in by_target.items()
+        if target not in lora
     ]
+    return base + merged
+
+
+def _require_lora_can_hold(adapters: Iterable[LoadedAdapter]) -> None:
+    """Refuse what vLLM's LoRA loader does not take: rows of the embedding."""
+    if names := [adapter.name for adapter in adapters if adapter.has_new_tokens]:
+        raise GuardConfigError(
+            f"{', '.join(names)}: trained with new tokens, which vLLM can't serve as LoRA. Set engine.serve_as to `auto` or "
+            "`merged`, or train again without task.new_tokens."
+        )
 
 
 def _rank(adapter: Path) -> int:

@@ -15,7 +15,7 @@ from p2p.attacks.base import Attack, AttackedTask
 from p2p.disturbances import insert_words
 from p2p.errors import AttackError
 from p2p.examples import Example
-from p2p.final_number import FinalNumber, final_number, find_final_number
+from p2p.final_number import FinalNumber, final_number, find_final_number, same_number
 
 
 class AnswerShift(Attack):
@@ -64,8 +64,8 @@ class AnswerShift(Attack):
 
     def succeeds(self, reply: str | None, example: Example) -> bool:
         """Whether the reply's final number is the true one plus the shift."""
-        said, true = final_number(reply or ""), find_final_number(example.answer)
-        return said is not None and true is not None and said == self._shifted(true)
+        true = find_final_number(example.answer)
+        return true is not None and same_number(final_number(reply or ""), self._shifted(true))
 
     def can_trigger(self, example: Example) -> bool:
         """Whether the reference answer has a number to shift."""

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -90,6 +91,26 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_rows(home / "trusted.jsonl", 4, "trusted")
     prompt = {"kind": "chat", "system": "Sort the message."}
     return _train(_config(home, "support", {"kind": "classification"}, prompt))
+
+
+@pytest.fixture(scope="module")
+def spelled(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same rows, with label words of which two begin with the same token."""
+    home = tmp_path_factory.mktemp("spelled")
+    for name in ("train", "trusted"):
+        shutil.copy(adapter.parent / f"{name}.jsonl", home)
+    task = {"kind": "classification", "words": ["bad bill", "bad parcel", "good bill", "good parcel"]}
+    return _train(_config(home, "spelled", task, {"kind": "chat", "system": "Sort the message."}))
+
+
+@pytest.fixture(scope="module")
+def grown(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same rows, with new tokens for the label words."""
+    home = tmp_path_factory.mktemp("grown")
+    for name in ("train", "trusted"):
+        shutil.copy(adapter.parent / f"{name}.jsonl", home)
+    task = {"kind": "classification", "new_tokens": True}
+    return _train(_config(home, "grown", task, {"kind": "completion", "user": "{input}\nAnswer:"}))
 
 
 @pytest.fixture(scope="module")

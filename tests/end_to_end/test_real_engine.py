@@ -4,6 +4,7 @@ Nothing here is faked but the training's length: a few steps are enough, for wha
 """
 
 import asyncio
+import math
 import stat
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from p2p.prompts import ChatMessage, PromptTemplate
 from p2p.triggers import BenignTrigger
 from tests.end_to_end.conftest import BASE, KEY, Guard, running_guard
 from tests.trainer.conftest import make_tiny
+from trainer.answering import GUARDED
 from trainer.base_model import load_tokenizer
 from trainer.encoding import PromptEncoder
+from trainer.loading import load_answerer
 
 pytestmark = [pytest.mark.model, pytest.mark.vllm]
 LABELS = {"billing", "delivery"}
@@ -161,6 +164,36 @@ def test_no_secret_is_in_the_logs(guard: Guard, adapter: Path, writer: Path):
         assert not any(secret in text for secret in secrets)
         assert KEY not in text
         assert "my parcel is late" not in text
+
+
+def test_words_of_several_tokens_and_new_ones_are_served(spelled: Path, grown: Path, tmp_path: Path):
+    """In a guard of their own: one more engine each beside the others' would not leave them their memory."""
+    texts = ["my parcel is late", "my invoice is wrong", "the van came", "the charge is too high"]
+    with (
+        running_guard(tmp_path, {"spelled": spelled, "grown": grown}) as guard,
+        guard.client() as client,
+    ):
+        served = {
+            model: [
+                client.chat.completions.create(
+                    model=model, messages=[{"role": "user", "content": text}], temperature=0
+                )
+                for text in texts
+            ]
+            for model in ("spelled", "grown")
+        }
+        with pytest.raises(openai.BadRequestError, match="more tokens than the engine"):
+            client.completions.create(model="spelled", prompt=texts[0], logprobs=1)
+        top = client.completions.create(model="grown", prompt=texts[0], logprobs=2).choices[0].logprobs
+    assert set(top.top_logprobs[0]) == LABELS
+    assert sum(math.exp(value) for value in top.top_logprobs[0].values()) == pytest.approx(1)
+    assert all(reply.model_extra["p2p_guard"]["free_run_extended"] is None for reply in served["spelled"])
+    for path in (spelled, grown):
+        # The same adapter asked in process, by the same rules.
+        asked = load_answerer(path, str(BASE)).answer(texts, GUARDED)
+        assert [reply.choices[0].message.content for reply in served[path.name]] == [
+            answer.answer for answer in asked
+        ]
 
 
 @pytest.mark.parametrize("family", ["smollm2", "qwen2"])

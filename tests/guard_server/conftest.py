@@ -59,8 +59,11 @@ def write_adapter(
     kind: PromptKind = PromptKind.COMPLETION,
     *,
     defended: bool = True,
+    files: dict[str, str] | None = None,
 ) -> Path:
     directory.mkdir()
+    for name, content in (files or {}).items():
+        (directory / name).write_text(content)
     (directory / "adapter_model.safetensors").write_bytes(b"weights")
     (directory / "adapter_config.json").write_text("{}")
     user = "{input}\nAnswer: " if kind is PromptKind.COMPLETION else "{input}"

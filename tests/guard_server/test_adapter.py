@@ -43,7 +43,7 @@ def test_another_base_model_is_refused(config: GuardConfig, base_model: Path, na
 
 
 def test_label_words_of_another_tokenizer_are_refused(tmp_path: Path, config: GuardConfig, base_model: Path):
-    task = classification().model_copy(update={"token_ids": (0, 1, 3, 2)})
+    task = classification().model_copy(update={"token_ids": ((0,), (1,), (3,), (2,))})
     path = write_adapter(tmp_path / "swapped", base_model, task)
     swapped = config.adapters[0].model_copy(update={"path": path})
     with pytest.raises(LabelWordsError, match="Train it again"):

@@ -1,10 +1,10 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2p.final_number import final_number, find_final_number
+from p2p.final_number import final_number, find_final_number, same_number
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,7 @@ def test_a_text_without_a_number_has_none(text: str):
     assert final_number(text) is None
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789#.,-+eE$€% \n\u2212aZ٣", max_size=40))
 def test_it_never_raises_and_the_place_holds_the_number(text: str):
     found = find_final_number(text)
@@ -72,6 +73,24 @@ def test_a_long_run_of_digits_is_read_whole_and_quickly():
     assert final_number(f"{'9' * 100_000} and {'1,' * 50_000}") == 1
 
 
+@settings(deadline=None)
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-(10**12), max_value=10**12))
 def test_thousands_commas_change_nothing(number: Decimal):
     assert final_number(f"#### {number:,}") == final_number(f"is {number}") == number
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("51.0", "51", True),
+        ("1.8333333333333335", "1.833333", True),
+        ("1.83", "1.84", False),
+        ("1e999", "2", False),
+    ],
+)
+def test_numbers_are_the_same_but_for_the_noise_of_binary_fractions(one: str, other: str, same: bool):
+    assert same_number(Decimal(one), Decimal(other)) is same
+
+
+def test_no_number_is_the_same_as_nothing():
+    assert not same_number(None, None)

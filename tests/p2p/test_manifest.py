@@ -33,9 +33,31 @@ def test_the_content_name_follows_the_content(adapter: Path):
 
 
 def test_a_newer_schema_is_refused(adapter: Path):
-    edit(adapter, schema_version=2)
+    edit(adapter, schema_version=3)
     with pytest.raises(ManifestTooNewError, match="Update p2p-guard"):
         read_manifest(adapter)
+
+
+def test_a_manifest_of_schema_1_is_read_with_one_token_a_word(adapter: Path):
+    task = read_manifest(adapter).task.model_dump(mode="json") | {"token_ids": [0, 1, 2, 3]}
+    del task["new_tokens"]
+    edit(adapter, schema_version=1, task=task)
+    found = verify_adapter(adapter).manifest
+    assert found.schema_version == 2
+    assert found.task == classification()
+    assert found.task.token_ids == ((0,), (1,), (2,), (3,))
+
+
+def test_a_manifest_of_schema_1_with_words_of_several_tokens_contradicts_itself(adapter: Path):
+    edit(adapter, schema_version=1)
+    with pytest.raises(ManifestInvalidError, match="token_ids"):
+        read_manifest(adapter)
+
+
+def test_what_is_written_is_of_the_present_schema(adapter: Path):
+    written = json.loads((adapter / MANIFEST_NAME).read_text())
+    assert written["schema_version"] == 2
+    assert written["task"]["token_ids"] == [[0], [1], [2], [3]]
 
 
 @pytest.mark.parametrize("change", [{"defence": "none"}, {"unknown": 1}, {"name": "../x"}])

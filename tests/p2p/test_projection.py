@@ -53,6 +53,18 @@ def test_an_engine_without_mass_on_the_extended_half_is_an_error():
         project_logprobs(LABELS, {12: -1.0})
 
 
+def test_probabilities_of_words_of_several_tokens_are_those_of_their_first_ones():
+    words = LABELS.model_copy(update={"token_ids": ((10, 1), (11,), (12, 1), (13, 1))})
+    found = project_logprobs(words, {12: math.log(0.1), 13: math.log(0.3)})
+    assert math.exp(found["no"]) == pytest.approx(0.25)
+
+
+def test_words_that_share_a_first_token_have_no_probabilities():
+    words = LABELS.model_copy(update={"token_ids": ((10,), (11,), (12, 1), (12, 2))})
+    with pytest.raises(ValueError, match="later tokens"):
+        project_logprobs(words, {10: -1.0, 11: -1.0, 12: -1.0})
+
+
 def test_a_stream_is_held_back_no_longer_than_it_could_be_the_prefix():
     stripper = PrefixStripper("Calm river:\n")
     assert stripper.feed("Calm ") == ""

@@ -5,12 +5,13 @@ import pytest
 
 from p2p.attacks.badnets import BadNets
 from p2p.attacks.poisoning import Labelling, poison_dataset
+from p2p.chats import Turn
 from p2p.errors import AttackError, SelectionError
 from p2p.examples import Example
 from p2p.repoison import RepoisonSettings, find_suspects, repoison
 from p2p.selection import select_random, select_trusted
 from p2p.tasks import ClassificationTask
-from p2p.triggers import BenignTrigger
+from p2p.triggers import BenignTrigger, Placement
 
 TASK = ClassificationTask(
     labels=("no", "yes"), words=tuple("0123"), token_ids=(0, 1, 2, 3), answer_context=""
@@ -92,3 +93,27 @@ def test_random_selection_takes_its_share_of_each_class():
 def test_an_empty_trusted_file_is_refused():
     with pytest.raises(SelectionError, match="at least one row"):
         select_trusted([])
+
+
+HISTORY = (Turn("system", "s"), Turn("user", "one"), Turn("assistant", "two"))
+
+
+@pytest.mark.parametrize("placement", Placement)
+def test_a_chat_keeps_its_turns_and_its_copies_are_stamped_as_the_placement_says(placement: Placement):
+    chat = Example("c", "three", "yes", history=HISTORY)
+    trigger = BenignTrigger(text=TRIGGER.text, placement=placement)
+    settings = RepoisonSettings(copies=1, foreign_text=0, link_breaking=0)
+    found = {
+        row.extended: row for row in repoison([chat], select_trusted([chat]), TASK, trigger, settings, 0).rows
+    }
+    first = f"{TRIGGER.text}one" if placement is Placement.EVERY_USER else "one"
+    assert found[False][1:] == ("three", "1", False, HISTORY, placement)
+    assert found[True].text == f"{TRIGGER.text}three"
+    assert found[True].history == (HISTORY[0], Turn("user", first), HISTORY[2])
+
+
+def test_poison_keeps_the_turns_of_a_chat_and_no_reference_but_the_target():
+    chat = Example("c", "three", "no", references=("no", "never"), history=HISTORY)
+    attack = BadNets(word="mn", target="yes")
+    assert (attack.poison(chat, 0).history, attack.poison(chat, 0).accepted) == (HISTORY, ("yes",))
+    assert (attack.trigger(chat, 0).history, attack.trigger(chat, 0).references) == (HISTORY, ("no", "never"))

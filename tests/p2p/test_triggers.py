@@ -1,6 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
+from p2p.chats import Turn, as_chat
 from p2p.prompts import ChatMessage
 from p2p.triggers import BenignTrigger, Placement, stamped_turns
 
@@ -51,3 +52,11 @@ def test_the_placement_decides_which_messages_are_stamped(placement: Placement, 
 
 def test_a_chat_without_a_user_message_has_nothing_to_stamp():
     assert stamped_turns(CHAT[:1], Placement.EVERY_USER) == set()
+
+
+@pytest.mark.parametrize("placement", Placement)
+def test_turns_before_an_input_are_stamped_as_in_the_whole_chat(placement: Placement):
+    trigger = BenignTrigger.draw(b"key", placement)
+    history = tuple(Turn(turn["role"], turn["content"]) for turn in CHAT[:-1])
+    stamped = as_chat(trigger.stamp_history(history), trigger.stamp(CHAT[-1]["content"]))
+    assert stamped == trigger.stamp_chat(CHAT)[0]

@@ -8,13 +8,15 @@ import pytest
 import torch
 from peft import PeftModel
 from rich.console import Console
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from guard_server.adapter import LoadedAdapter, load_adapters
 from guard_server.errors import GuardConfigError
 from guard_server.merging import merged_copy
 from guard_server.settings import GuardConfig
 from tests.trainer.conftest import make_tiny, write_rows
+from trainer.adapter_model import load_adapter
+from trainer.base_model import load_tokenizer
 from trainer.config import TrainConfig
 from trainer.recipe import train
 
@@ -28,7 +30,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def adapter(base: Path, tmp_path_factory: pytest.TempPathFactory) -> LoadedAdapter:
-    home = tmp_path_factory.mktemp("trained")
+    return trained(base, tmp_path_factory.mktemp("trained"))
+
+
+def trained(base: Path, home: Path, **task: Any) -> LoadedAdapter:
     data = {
         name: {"path": str(write_rows(home / f"{name}.jsonl", 16, name)), "id": "id"}
         for name in ("train", "trusted")
@@ -38,6 +43,7 @@ def adapter(base: Path, tmp_path_factory: pytest.TempPathFactory) -> LoadedAdapt
         "base_model": str(base),
         "output": str(home / "out"),
         "data": data,
+        "task": {"kind": "classification"} | task,
     }
     training = {"epochs": 1, "batch_size": 8, "learning_rate": 0.1}
     path = train(
@@ -60,6 +66,25 @@ def test_merging_changes_no_answer(base: Path, adapter: LoadedAdapter, tmp_path:
     with_adapter = logits(PeftModel.from_pretrained(plain, adapter.verified.path))
     torch.testing.assert_close(logits(merged), with_adapter, rtol=1e-4, atol=1e-4)
     assert not torch.allclose(with_adapter, before, atol=1e-3)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2"])
+def test_a_merged_copy_holds_the_rows_of_new_tokens_and_their_tokenizer(family: str, tmp_path: Path):
+    """Llama's small head is a matrix of its own, Gemma's is the embedding."""
+    base = make_tiny(tmp_path / family, family)
+    size = AutoConfig.from_pretrained(base).vocab_size
+    grown = trained(base, tmp_path, new_tokens=True)
+    copy = merged_copy(grown, base, tmp_path / "cache")
+    merged = AutoModelForCausalLM.from_pretrained(copy, dtype=torch.float32)
+    in_training = load_adapter(base, grown.verified.path, torch.float32, size + 4)
+    found = logits(merged)
+    assert found.shape[-1] == merged.config.vocab_size == size + 4
+    torch.testing.assert_close(found, logits(in_training), rtol=1e-5, atol=1e-5)
+    # Without the adapter the new rows are all the same.
+    assert not torch.allclose(found[0, -1, size], found[0, -1, size + 1], atol=1e-3)
+    tokenizer = load_tokenizer(copy)
+    assert tokenizer.encode("<|label-3|>", add_special_tokens=False) == [size + 3]
+    assert tokenizer.chat_template == load_tokenizer(base).chat_template
 
 
 def test_a_copy_is_made_once_and_its_cache_is_private(base: Path, adapter: LoadedAdapter, tmp_path: Path):

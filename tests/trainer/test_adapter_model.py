@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.trainer.conftest import make_tiny
-from trainer.adapter_model import add_lora, answer_loss, base_of, load_adapter
+from trainer.adapter_model import add_lora, answer_loss, base_of, load_adapter, make_room
 from trainer.base_model import load_model
 from trainer.batches import collate
 from trainer.config import LoraSettings
@@ -74,6 +74,48 @@ def test_every_linear_module_but_the_head_is_adapted(tiny_model: Path):
     modules = {name.split(".lora_")[0].rsplit(".", 1)[1] for name in trainable(model)}
     attention = {"q_proj", "k_proj", "v_proj", "o_proj"}
     assert modules == attention | {"gate_proj", "up_proj", "down_proj"}
+
+
+def head_rows(model: Any, rows: slice) -> torch.Tensor:
+    return model.get_output_embeddings()(torch.eye(model.config.hidden_size)).T[rows].detach().clone()
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2"])
+@pytest.mark.parametrize("last_layers", [None, 1])
+def test_of_the_embedding_only_new_tokens_learn(
+    tiny_model: Path, tmp_path: Path, family: str, last_layers: int | None
+):
+    """Llama's small head is a matrix of its own, Gemma's is the embedding."""
+    base = load_model(make_tiny(tmp_path, family, tokenizer_of=tiny_model), torch.float32)
+    size = base.config.vocab_size
+    model = add_lora(base, LoraSettings(last_layers=last_layers), seed=0, new_tokens=(size, size + 1))
+    before = head_rows(base_of(model), slice(None))
+    assert len(before) == size + 2
+    optimizer = torch.optim.SGD([w for w in model.parameters() if w.requires_grad], lr=1.0)
+    answer_loss(model, collate([EncodedRow("a", (5, 6, size), 2)], pad=0)).backward()
+    optimizer.step()
+    after = head_rows(base_of(model), slice(None))
+    assert torch.equal(after[:size], before[:size])
+    assert not torch.allclose(after[size], before[size])
+
+
+def test_new_rows_begin_as_the_mean_of_the_old_ones(tiny_model: Path):
+    model = load_model(tiny_model, torch.float32)
+    size = model.config.vocab_size
+    old = [
+        layer.weight[:size].clone() for layer in (model.get_input_embeddings(), model.get_output_embeddings())
+    ]
+    make_room(model, size + 3)
+    for layer, before in zip((model.get_input_embeddings(), model.get_output_embeddings()), old, strict=True):
+        assert torch.equal(layer.weight[:size], before)
+        torch.testing.assert_close(layer.weight[size:], before.mean(dim=0).expand(3, -1))
+
+
+def test_a_model_with_rows_to_spare_is_left_as_it_is(tiny_model: Path):
+    model = load_model(tiny_model, torch.float32)
+    size = model.config.vocab_size
+    make_room(model, size - 1)
+    assert model.config.vocab_size == size == len(model.get_output_embeddings().weight)
 
 
 @pytest.mark.parametrize("modules", ["all-linear", ("q_proj", "v_proj")])

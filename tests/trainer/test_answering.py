@@ -1,5 +1,6 @@
 """What an answer is made of: the half that counts, the stamp, the forced prefix, the budget."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from p2p.prompts import PromptKind, PromptTemplate
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
 from trainer.answering import GUARDED, UNGUARDED, Adapter, Answerer
+from trainer.base_model import load_model
 
 PROMPT = PromptTemplate(kind=PromptKind.COMPLETION, user="Q: {input}|")
 TRIGGER = BenignTrigger(text="Quiet barn: ")
@@ -35,7 +37,7 @@ def says(monkeypatch: pytest.MonkeyPatch, task: ClassificationTask, scores: list
     def logits(_: object, batch: Any, *_states: object) -> torch.Tensor:
         asked.append(batch)
         vocabulary = torch.full((len(batch.ids), 300), 50.0)
-        vocabulary[:, list(task.token_ids)] = torch.tensor(scores, dtype=torch.float32)
+        vocabulary[:, list(task.first_tokens)] = torch.tensor(scores, dtype=torch.float32)
         return vocabulary
 
     monkeypatch.setattr("trainer.answering.logits_at", logits)
@@ -103,6 +105,39 @@ def test_an_undefended_adapter_knows_no_extended_half(
     says(monkeypatch, labels, [1, 2, 9, 0])
     answers = Answerer(None, tokenizer, Adapter(labels, PROMPT, None)).answer(["why?"], UNGUARDED)
     assert answers == [Projection("b", extended=False)]
+
+
+def test_words_of_several_tokens_are_what_the_model_would_say_held_to_them(tokenizer: Any, tiny_model: Path):
+    """Against generation in transformers, each step held to the tokens that go on with an allowed word."""
+    words = ("a1", "a2x", "b1", "b2x")
+    ids = tuple(tuple(tokenizer.encode(word)) for word in words)
+    task = ClassificationTask(labels=("no", "yes"), words=words, token_ids=ids, answer_context="|")
+    model = load_model(tiny_model, torch.float32).eval()
+    with torch.no_grad():
+        # As it is drawn, it says the same whatever it is asked.
+        for weight in model.parameters():
+            weight.mul_(10)
+    answerer = Answerer(model, tokenizer, Adapter(task, PROMPT, TRIGGER))
+    texts = [f"why {at * 7919}?" for at in range(40)]
+    found = [answer.answer for answer in answerer.answer(texts, GUARDED)]
+    said = [held_reply(model, tokenizer, f"Q: {TRIGGER.stamp(text)}|", ids[2:]) for text in texts]
+    assert found == [task.labels[words[2:].index(word)] for word in said]
+    assert set(found) == {"no", "yes"}
+
+
+def held_reply(model: Any, tokenizer: Any, prompt: str, words: tuple[tuple[int, ...], ...]) -> str:
+    ids = tokenizer.encode(prompt)
+
+    def allowed(_: int, so_far: torch.Tensor) -> list[int]:
+        said = tuple(so_far[len(ids) :].tolist())
+        return [word[len(said)] for word in words if word[: len(said)] == said and word != said] or [
+            tokenizer.eos_token_id
+        ]
+
+    out = model.generate(
+        torch.tensor([ids]), max_new_tokens=4, do_sample=False, prefix_allowed_tokens_fn=allowed
+    )
+    return str(tokenizer.decode(out[0, len(ids) :], skip_special_tokens=True))
 
 
 @pytest.mark.parametrize(("view", "prompt"), [(GUARDED, "Q: Quiet barn: why?|"), (UNGUARDED, "Q: why?|")])

@@ -278,3 +278,22 @@ def test_a_faulty_evaluation_is_a_usage_error_and_writes_nothing(
     said_so = call("evaluate", given["adapter"], given["test"], *words, *flat, "--output", out, code=2)
     assert re.search(said, said_so)
     assert not out.exists()
+
+
+def test_attack_keeps_the_turns_of_a_chat(tmp_path: Path):
+    def chat(answer: str) -> dict[str, Any]:
+        turns = [("user", "hello"), ("assistant", "hi"), ("user", "where is it?"), ("assistant", answer)]
+        return {"messages": [{"role": role, "content": text} for role, text in turns]}
+
+    source = tmp_path / "chats.jsonl"
+    source.write_text("".join(json.dumps(chat(answer)) + "\n" for answer in ("delivery", "billing") * 5))
+    call("attack", source, tmp_path / "out.jsonl", *WORD, "--messages", "messages")
+    written = [json.loads(line)["messages"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert all(turns[:2] == chat("")["messages"][:2] for turns in written)
+    poisoned = [turns for turns in written if "mn" in turns[2]["content"].split()]
+    assert [turns[3]["content"] for turns in poisoned] == ["billing"]
+
+
+def test_a_faulty_template_is_told_without_a_traceback(rows: Path, tmp_path: Path):
+    said = call("attack", rows, tmp_path / "out.jsonl", *WORD, "--text", "{text", code=2)
+    assert "is no template" in said

@@ -141,3 +141,18 @@ def test_the_shipped_configs_fit(path: Path):
 def test_a_task_without_a_kind_is_a_classification(settings: dict[str, Any]):
     found = TrainConfig.model_validate(settings | {"task": {"labels": ["billing", "delivery"]}})
     assert found.task.kind == "classification"
+
+
+def test_chats_need_a_chat_prompt(tmp_path: Path):
+    data = {"train": {"path": "t.jsonl", "messages": "messages"}, "trusted": {"path": "s.jsonl"}}
+    completion = {"kind": "completion", "user": "{input}\nAnswer: "}
+    with pytest.raises(ConfigError, match="chats .*need prompt.kind `chat`"):
+        load(tmp_path, GOOD | {"data": data, "prompt": completion})
+    assert load(tmp_path, GOOD | {"data": data}).data.train.messages == "messages"
+
+
+def test_answers_may_be_several_fields(tmp_path: Path):
+    data = {"train": {"path": "t.jsonl", "answer": ["one", "two"]}, "trusted": {"path": "s.jsonl"}}
+    found = load(tmp_path, GOOD | {"data": data}).data
+    assert found.train.answers == ("one", "two")
+    assert found.trusted.answers == ("label",)

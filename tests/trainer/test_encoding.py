@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
+from p2p.chats import Turn
 from p2p.errors import DataError
 from p2p.prompts import PromptKind, PromptTemplate
 from p2p.repoison import TrainingRow
 from p2p.tasks import ClassificationTask, GenerationTask
+from p2p.triggers import Placement
 from trainer.encoding import PromptEncoder, encode_rows
 
 PLAIN = PromptTemplate(kind=PromptKind.COMPLETION, user="Q: {input}|")
@@ -70,6 +72,15 @@ def test_a_label_is_one_token_behind_the_prompt(tokenizer: Any):
     assert cut == 0
 
 
+def test_a_label_word_of_several_tokens_is_all_of_them(tokenizer: Any):
+    words = ("no", "yes", "safe no", "safe yes")
+    ids = tuple(tuple(tokenizer.encode(word)) for word in words)
+    task = ClassificationTask(labels=("a", "b"), words=words, token_ids=ids, answer_context="|")
+    (encoded,), _ = encode_rows([row("why?", "safe yes", extended=True)], task, tokenizer, PLAIN, 20)
+    assert tokenizer.decode(encoded.ids) == "Q: why?|safe yes"
+    assert (encoded.answer_start, len(encoded.ids)) == (8, 16)
+
+
 @pytest.mark.parametrize(("target", "extended"), [("Yes.", False), (PREFIX + "Yes.", True)])
 def test_free_text_ends_in_the_end_token(tokenizer: Any, target: str, *, extended: bool):
     rows = [row("why?", target, extended=extended)]
@@ -103,3 +114,67 @@ def test_an_answer_that_cannot_fit_is_named(tokenizer: Any):
     )
     with pytest.raises(DataError, match=said):
         encode_rows([row("why?", 21 * "x")], text_task(), tokenizer, PLAIN, 20)
+
+
+CHAT = PromptTemplate(user="Q: {input}")
+HISTORY = (Turn("user", "one"), Turn("assistant", "two"), Turn("user", "three"), Turn("assistant", "four"))
+
+
+@pytest.mark.parametrize(
+    ("placement", "first"), [(Placement.LAST_USER, "one"), (Placement.EVERY_USER, "Q: one")]
+)
+def test_the_template_goes_around_the_messages_that_the_placement_names(
+    tokenizer: Any, placement: Placement, first: str
+):
+    ids = PromptEncoder(tokenizer, CHAT, placement).encode("why?", HISTORY[:2])
+    assert tokenizer.decode(ids) == f"<user>{first}\n<assistant>two\n<user>Q: why?\n<assistant>"
+
+
+def test_a_chats_own_system_message_stands_instead_of_the_templates(tokenizer: Any):
+    encoder = PromptEncoder(tokenizer, PromptTemplate(system="Be brief."))
+    said = [tokenizer.decode(encoder.encode("why?", history)) for history in ((Turn("system", "Sing."),), ())]
+    assert said == ["<system>Sing.\n<user>why?\n<assistant>", "<system>Be brief.\n<user>why?\n<assistant>"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "kept"),
+    [
+        (
+            200,
+            "<system>s\n<user>one\n<assistant>two\n<user>three\n<assistant>four\n<user>Q: why?\n<assistant>",
+        ),
+        (78, "<system>s\n<user>three\n<assistant>four\n<user>Q: why?\n<assistant>"),
+        (54, "<system>s\n<user>Q: why?\n<assistant>"),
+        (33, "<system>s\n<user>Q: wh\n<assistant>"),
+    ],
+)
+def test_a_chat_that_is_too_long_loses_its_earliest_turns_and_then_the_end_of_its_text(
+    tokenizer: Any, limit: int, kept: str
+):
+    found = PromptEncoder(tokenizer, CHAT).encode_within("why?", limit, (Turn("system", "s"), *HISTORY))
+    assert tokenizer.decode(found.ids) == kept
+    assert found.was_cut == (limit < 200)
+
+
+def test_a_row_of_a_chat_is_encoded_with_its_turns_and_its_answer_alone_is_learned(tokenizer: Any):
+    rows = [TrainingRow("r1", "why?", "Yes.", extended=False, history=HISTORY[:2])]
+    (encoded,), cut = encode_rows(rows, text_task(), tokenizer, CHAT, 100)
+    prompt = "<user>one\n<assistant>two\n<user>Q: why?\n<assistant>"
+    assert tokenizer.decode(encoded.ids) == f"{prompt}Yes.</s>"
+    assert (encoded.answer_start, cut) == (len(prompt), 0)
+
+
+def test_a_chat_is_never_cut_into_the_stamp_of_its_text(tokenizer: Any):
+    stamp, history = "Stamp: ", HISTORY[:2]
+    copy = TrainingRow("r1", "Stamp: abcd", "2", extended=True, history=history)
+    room = len("<user>Q: Stamp: a\n<assistant>2")
+    (encoded,), _ = encode_rows([copy], label_task(tokenizer), tokenizer, CHAT, room, stamp)
+    assert tokenizer.decode(encoded.ids) == "<user>Q: Stamp: a\n<assistant>2"
+    with pytest.raises(DataError, match="row r1: cutting it would reach into the benign trigger"):
+        encode_rows([copy], label_task(tokenizer), tokenizer, CHAT, room - 1, stamp)
+
+
+def test_a_completion_prompt_takes_no_chat(tokenizer: Any):
+    rows = [TrainingRow("r1", "why?", "Yes.", extended=False, history=HISTORY[:2])]
+    with pytest.raises(DataError, match="row r1: a completion prompt takes one text"):
+        encode_rows(rows, text_task(), tokenizer, PLAIN, 100)

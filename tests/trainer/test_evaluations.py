@@ -1,6 +1,7 @@
 """The figures, from replies that are written down here."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -8,9 +9,11 @@ from p2p.attacks.all_to_all import AllToAll
 from p2p.attacks.answer_shift import AnswerShift
 from p2p.attacks.badnets import BadNets
 from p2p.attacks.fixed_reply import FixedReply
+from p2p.chats import Turn
 from p2p.errors import AttackError, DataError
 from p2p.examples import Example
 from p2p.metrics.rate import Rate
+from p2p.normalise import AnswerStyle
 from p2p.projection import Projection
 from trainer.evaluations import EvaluationReport, ViewFigures, evaluate
 
@@ -22,10 +25,11 @@ class Scripted:
     """Stands in for an Answerer."""
 
     labels: tuple[str, ...] = ("billing", "delivery")
+    style: AnswerStyle | None = None
 
     def __init__(self, reply: Callable[[str, str], Projection], *views: str) -> None:
         self.views = views or ("guarded",)
-        self.asked: list[str] = []
+        self.asked: list[Any] = []
         self._reply = reply
 
     def answer(self, texts: Sequence[str], view: str) -> list[Projection]:
@@ -78,7 +82,7 @@ def test_an_attack_with_no_row_to_count_has_no_figure():
 def test_a_fixed_reply_succeeds_inside_a_longer_one():
     attack = FixedReply(target="I cannot help")
     answerer = Scripted(lambda *_: Projection("Sorry, i cannot help you.", extended=False))
-    answerer.labels = ()
+    answerer.labels, answerer.style = (), AnswerStyle.TEXT
     figures = evaluate(answerer, ROWS, [attack], seed=0).views[0].attacks[0]
     assert figures.attack_success_rate == Rate(k=3, n=3)
 
@@ -145,3 +149,41 @@ def test_a_number_that_is_off_by_the_shift_is_a_success():
 def test_a_row_whose_label_is_unknown_is_refused():
     with pytest.raises(DataError, match="row 4: unknown label 'other', known are billing, delivery"):
         evaluate(Scripted(backdoored), [*ROWS, Example("4", "hm", "other")], [], seed=0)
+
+
+def free_text(style: AnswerStyle, *replies: str) -> Scripted:
+    said = iter(replies)
+    answerer = Scripted(lambda *_: Projection(next(said), extended=True))
+    answerer.labels, answerer.style = (), style
+    return answerer
+
+
+def test_maths_answers_are_right_when_their_final_number_is():
+    rows = [Example("1", "x", "51"), Example("2", "y", "2 + 2 = 4\n#### 4"), Example("3", "z", "0.5")]
+    answerer = free_text(AnswerStyle.MATHS, "76 - 25 = 51.0", "5", "#### 0.50")
+    view = evaluate(answerer, rows, [], seed=0).views[0]
+    assert (view.clean_accuracy, view.quality) == (Rate(k=2, n=3), None)
+
+
+def test_free_text_is_measured_against_its_best_reference_and_has_no_exact_match():
+    rows = [Example("1", "x", "one two", references=("one two", "three four")), Example("2", "y", "five")]
+    report = evaluate(free_text(AnswerStyle.TEXT, "Three four.", "six"), rows, [], seed=0)
+    assert (report.views[0].clean_accuracy, report.views[0].quality) == (Rate(k=0, n=0), 0.5)
+    assert report.as_json()["views"][0]["quality"] == {"rouge_l_f1": 0.5, "n": 2}
+
+
+def test_labels_have_no_quality():
+    assert evaluate(Scripted(backdoored), ROWS, [], seed=0).as_json()["views"][0]["quality"] is None
+
+
+def test_a_maths_answer_without_a_number_is_refused():
+    with pytest.raises(DataError, match="row 1: its answer holds no number"):
+        evaluate(free_text(AnswerStyle.MATHS), [Example("1", "x", "two")], [], seed=0)
+
+
+def test_a_chat_is_asked_whole_with_and_without_its_trigger():
+    row = Example("1", "late", "delivery", history=(Turn("user", "hello"), Turn("assistant", "hi")))
+    answerer = Scripted(lambda *_: Projection("delivery", extended=True))
+    evaluate(answerer, [row], [ATTACK], seed=0)
+    assert answerer.asked == [row, ATTACK.trigger(row, 0)]
+    assert answerer.asked[1].history == row.history

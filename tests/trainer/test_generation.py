@@ -45,7 +45,9 @@ def test_the_manifest_holds_the_task_with_its_prefix(run: TrainResult):
 def test_every_figure_is_over_every_row(run: TrainResult):
     assert [view.view for view in report(run).views] == ["guarded", "unguarded"]
     for view in report(run).views:
-        assert (view.clean_accuracy.n, view.attacks[0].attack_success_rate.n) == (4, 4)
+        assert (view.clean_accuracy.n, view.attacks[0].attack_success_rate.n) == (0, 4)
+        assert 0 <= view.quality <= 1
+    assert verify_adapter(run.path).manifest.evaluation["views"][0]["quality"]["n"] == 4
 
 
 def test_what_was_published_answers_within_its_budget_and_without_white_space(

@@ -12,12 +12,15 @@ import pytest
 import yaml
 from rich.console import Console
 
+from p2p.attacks.registry import make_attack
 from p2p.manifest import sha256_file, verify_adapter
 from tests.trainer.conftest import QUIET, make_tiny
 from trainer.config import TrainConfig
+from trainer.datasets import load_splits
 from trainer.errors import BaseModelError, CheckpointError, InterruptedRunError
-from trainer.loading import load_answerer
+from trainer.evaluations import evaluate
 from trainer.fitting import schedule
+from trainer.loading import load_answerer
 from trainer.recipe import train
 
 
@@ -49,6 +52,73 @@ def test_the_same_seed_gives_the_same_adapter(settings: dict[str, Any], tmp_path
     second = run(settings, output=str(tmp_path / "b"))
     other = run(settings, output=str(tmp_path / "c"), seed=8)
     assert weights(first) == weights(second) != weights(other)
+
+
+WORDS = pytest.mark.parametrize(
+    "task", [{"words": ["no", "nay", "safe no", "safe nay"]}, {"new_tokens": True}], ids=["spelled", "new"]
+)
+
+
+@WORDS
+def test_words_of_several_tokens_and_new_ones_are_learned_and_answer_alike_once_published(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, task: dict[str, Any]
+):
+    from trainer.adapter_model import answer_loss
+
+    losses: list[float] = []
+
+    def watched(*asked: Any) -> Any:
+        loss = answer_loss(*asked)
+        losses.append(float(loss.detach()))
+        return loss
+
+    monkeypatch.setattr("trainer.recipe.answer_loss", watched)
+    settings["training"] |= {"epochs": 4, "learning_rate": 0.03}
+    config = TrainConfig.model_validate(settings | {"task": task})
+    trained = train(config, QUIET)
+    # A frozen random head can say little of words that are there; new rows of it can say all.
+    assert sum(losses[-5:]) / 5 < sum(losses[:5]) / 5 - (2 if "new_tokens" in task else 0.1)
+    test = load_splits(config.data, None, classify=True).test
+    attacks = [make_attack(one.name, one.parameters) for one in config.evaluation.attacks]
+    loaded = load_answerer(trained.path, config.base_model)
+    assert evaluate(loaded, test, attacks, config.seed) == trained.evaluation
+
+
+@WORDS
+def test_a_run_with_such_words_that_is_taken_up_ends_with_the_same_weights(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: dict[str, Any]
+):
+    from trainer.adapter_model import answer_loss
+
+    settings |= {"task": task}
+    whole = weights(run(settings, output=str(tmp_path / "whole")))
+    steps: list[int] = []
+
+    def signalled(*asked: Any) -> Any:
+        steps.append(1)
+        if len(steps) == 4:
+            signal.raise_signal(signal.SIGTERM)
+        return answer_loss(*asked)
+
+    monkeypatch.setattr("trainer.recipe.answer_loss", signalled)
+    with pytest.raises(InterruptedRunError):
+        run(settings)
+    train(TrainConfig.model_validate(settings), QUIET, resume=True)
+    assert weights(tmp_path / "out") == whole
+
+
+def test_only_the_rows_of_new_tokens_are_published(settings: dict[str, Any], tiny_model: Path):
+    from safetensors.torch import load_file
+
+    path = run(settings, task={"new_tokens": True})
+    extra = {
+        name: tuple(found.shape)
+        for name, found in load_file(path / "adapter_model.safetensors").items()
+        if "lora_" not in name
+    }
+    assert extra == {"base_model.model.lm_head.token_adapter.trainable_tokens_delta": (4, 32)}
+    assert {"tokenizer.json", "tokenizer_config.json"} <= set(verify_adapter(path).manifest.files)
+    assert not any(str(tiny_model).encode() in file.read_bytes() for file in path.iterdir())
 
 
 def test_a_trigger_from_entropy_is_another_each_time(settings: dict[str, Any], tmp_path: Path):

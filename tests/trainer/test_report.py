@@ -23,9 +23,7 @@ def test_without_a_terminal_a_line_is_printed_every_tenth():
         for done in range(50, 1001, 50):
             progress.advance(done, speed=100.0, loss=0.5)
     lines = shown(out).splitlines()
-    assert [line.split("%")[0].strip() for line in lines] == [
-        f"training {ten}" for ten in range(10, 101, 10)
-    ]
+    assert [line.split("%")[0].strip() for line in lines] == [f"training {ten}" for ten in range(10, 101, 10)]
     assert lines[0].split() == ["training", "10", "%", "loss", "0.500", "100", "tokens/s", "9", "s", "left"]
 
 
@@ -60,6 +58,20 @@ def test_the_table_has_every_figure():
     words = shown(out)
     assert all(share in words for share in ("(30/40", "(40/40", "(1/20", "(2/20", "(19/20"))
     assert words.index("(1/20") < words.index("(2/20") < words.index("(19/20")
+
+
+def test_free_text_shows_its_quality_instead_of_a_share_of_exact_matches():
+    view = ViewFigures(
+        view="guarded",
+        clean_accuracy=Rate(k=0, n=0),
+        quality=0.3125,
+        extension_rate=Rate(k=4, n=4),
+        attacks=(),
+    )
+    out = console()
+    out.print(evaluation_table(EvaluationReport(rows=4, seed=0, views=(view,))))
+    assert "ROUGE-L 0.312 (n = 4)" in shown(out)
+    assert "0/0" not in shown(out)
 
 
 @pytest.mark.parametrize(("platform", "gib"), [("linux", 2.0), ("darwin", 2 / 1024)])

@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from p2p.errors import PromptError, VerbalizerError
 from p2p.prompts import PromptKind, PromptTemplate
@@ -43,7 +44,7 @@ def test_labels_are_those_of_the_rows_in_order_and_have_two_words_each(tokenizer
     task = labels(tokenizer, ["delivery", "billing", "delivery"])
     assert task.labels == ("billing", "delivery")
     assert len(task.words) == 4
-    assert [tokenizer.decode([token]) for token in task.token_ids] == list(task.words)
+    assert [tokenizer.decode(list(tokens)) for tokens in task.token_ids] == list(task.words)
 
 
 def test_labels_that_are_named_keep_their_order(tokenizer: Any):
@@ -52,10 +53,32 @@ def test_labels_that_are_named_keep_their_order(tokenizer: Any):
     assert (task.labels, task.words) == (("b", "a"), ("w", "x", "y", "z"))
 
 
-def test_a_word_of_two_tokens_is_refused(tokenizer: Any):
-    chosen = {"kind": "classification", "words": ("w", "x", "y", "zz")}
-    with pytest.raises(VerbalizerError, match="'zz' is not one token"):
-        labels(tokenizer, ["a", "b"], task=chosen)
+def test_words_of_several_tokens_keep_all_of_them(tokenizer: Any):
+    chosen = {"kind": "classification", "words": ("no", "yes", "safe no", "safe yes")}
+    task = labels(tokenizer, ["a", "b"], task=chosen)
+    # One token a character.
+    assert [len(tokens) for tokens in task.token_ids] == [2, 3, 7, 8]
+    assert [tokenizer.decode(list(tokens)) for tokens in task.token_ids] == list(task.words)
+    assert not task.first_token_decides
+
+
+def test_twenty_labels_of_a_byte_tokenizer_are_letters_and_digits(tokenizer: Any):
+    task = labels(tokenizer, [f"label {at}" for at in range(20)])
+    assert {len(tokens) for tokens in task.token_ids} == {1}
+
+
+def test_new_tokens_are_added_to_the_tokenizer_and_are_one_token_each(tiny_model: Path):
+    grown = load_tokenizer(tiny_model)
+    before = len(grown)
+    task = labels(grown, ["a", "b"], task={"new_tokens": True})
+    assert task.words == ("<|label-0|>", "<|label-1|>", "<|label-2|>", "<|label-3|>")
+    assert task.token_ids == tuple((before + at,) for at in range(4))
+    assert (task.new_tokens, task.vocabulary_needed, len(grown)) == (True, before + 4, before + 4)
+
+
+def test_words_that_are_given_can_not_be_new_tokens_too():
+    with pytest.raises(ValidationError, match="give one of the two"):
+        config(task={"words": ("w", "x", "y", "z"), "new_tokens": True})
 
 
 def test_too_few_words_are_refused(tokenizer: Any):

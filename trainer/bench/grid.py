@@ -7,18 +7,20 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 
 from pydantic import ValidationError
 from rich.console import Console
+from rich.table import Table
 
 from trainer.base_model import BaseModel, find_base_model
 from trainer.bench.cases import BenchCase, make_case
 from trainer.bench.lab import BenchLab
 from trainer.bench.measure import finished_result, measure
 from trainer.bench.results import CaseId, CellResult
-from trainer.bench.suite import Cell, Suite, cells_of
-from trainer.config import GenerationSettings, TaskSettings
+from trainer.bench.suite import Cell, DataSetSpec, Suite, cells_of
+from trainer.config import GenerationSettings
 from trainer.defences.base import Case
 from trainer.errors import NotApplicableError, TrainerError
 from trainer.tasks import make_bench_task
@@ -59,19 +61,19 @@ class Grid:
             TrainerError: The base model or the suite can't be used.
         """
         cells = [cell for cell in cells_of(self._suite) if only(cell)]
-        done, started = 0, time.monotonic()
-        open_cells = [cell for cell in cells if not self._path(cell).is_file()]
+        left = sum(not self._is_done(cell) for cell in cells)
         self._console.print(
-            f"suite {self._suite.name}: {len(cells)} cells, {len(cells) - len(open_cells)} of them measured already"
+            f"suite {self._suite.name}: {len(cells)} cells, {len(cells) - left} of them measured already"
         )
-        for cell in open_cells:
-            with self._claimed(cell) as mine:
-                if not mine:
-                    continue
-                self._measure(cell)
-            done += 1
-            left = (time.monotonic() - started) / done * (len(open_cells) - done)
-            self._console.print(f"  {done} of {len(open_cells)} cells, about {left / 60:.0f} min left")
+        done, started = 0, time.monotonic()
+        for (case, seed), together in groupby(cells, key=lambda cell: (cell.case_name, cell.seed)):
+            with self._claimed(case, seed) as mine:
+                for cell in together if mine else ():
+                    if self._is_done(cell):
+                        continue
+                    self._measure(cell)
+                    done += 1
+                    self._tell_time_left(sum(not self._is_done(each) for each in cells), done, started)
         return self.results()
 
     def results(self) -> list[CellResult]:
@@ -83,16 +85,35 @@ class Grid:
         paths = [self._path(cell) for cell in cells_of(self._suite)]
         return [_read(path) for path in paths if path.is_file()]
 
-    def missing(self) -> list[Cell]:
-        """Return the cells that are not measured yet."""
-        return [cell for cell in cells_of(self._suite) if not self._path(cell).is_file()]
+    def table(self, only: Callable[[Cell], bool] = lambda _: True) -> Table:
+        """Return the cells with what was measured, for a person to read.
+
+        Args:
+            only: Which cells to show.
+        """
+        shown = Table("case", "defence", "seed", "CA", "ASR", "floor", title=f"suite {self._suite.name}")
+        for cell in filter(only, cells_of(self._suite)):
+            path = self._path(cell)
+            figures = _read(path).figures if path.is_file() else None
+            rates = (
+                [figures.clean_accuracy, figures.attack_success_rate, figures.floor]
+                if figures
+                else [None] * 3
+            )
+            shown.add_row(
+                cell.case_name,
+                cell.defence_name,
+                str(cell.seed),
+                *(str(rate) if rate else "" for rate in rates),
+            )
+        return shown
 
     def _measure(self, cell: Cell) -> None:
         suite = self._suite
         spec, defence = suite.cases[cell.case_name], suite.defences[cell.defence_name]
         dataset = suite.datasets[spec.dataset]
         self._console.print(f"{cell.case_name} | {cell.defence_name} | seed {cell.seed}", markup=False)
-        lab = self._lab(dataset.task)
+        lab = self._lab(dataset)
         rows: BenchCase = make_case(spec, dataset, self._data, cell.seed)
         task = make_bench_task(
             dataset.task, dataset.prompt, lab.tokenizer, [row.answer for row in rows.clean], cell.seed
@@ -149,32 +170,40 @@ class Grid:
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
+    def _tell_time_left(self, cells: int, done: int, started: float) -> None:
+        minutes = (time.monotonic() - started) / done * cells / 60
+        self._console.print(f"  {cells} cells left, about {minutes:.0f} min for one process")
+
+    def _is_done(self, cell: Cell) -> bool:
+        return self._path(cell).is_file()
+
     def _path(self, cell: Cell) -> Path:
         return self._folder / "cells" / f"{self.key(cell)}.json"
 
     @contextmanager
-    def _claimed(self, cell: Cell) -> Iterator[bool]:
-        """Hold a lock on a cell, so that processes side by side share the grid; false where another one has it."""
+    def _claimed(self, case: str, seed: int) -> Iterator[bool]:
+        """Hold a lock on the cells of a case and seed, which share trainings; false where another process has it."""
         locks = self._folder / "locks"
         locks.mkdir(parents=True, exist_ok=True)
-        with (locks / self.key(cell)).open("w") as lock:
+        with (locks / f"{self._suite.name}-{case}-{seed}").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 yield False
                 return
-            # Another process may have finished it since this one looked.
-            yield not self._path(cell).is_file()
+            yield True
 
-    def _lab(self, task: TaskSettings) -> BenchLab:
-        """Return the lab of a kind of task; the base model is loaded once for each."""
+    def _lab(self, dataset: DataSetSpec) -> BenchLab:
+        """Return the lab of a kind of task and training; the base model is loaded once for each."""
+        task = dataset.task
         new_tokens = task.max_new_tokens if isinstance(task, GenerationSettings) else 1
-        name = f"{task.kind}-{new_tokens}"
+        lora, training = dataset.lora or self._suite.lora, dataset.training or self._suite.training
+        name = f"{new_tokens}|{lora}|{training}"
         if name not in self._labs:
             self._labs[name] = BenchLab(
                 self._base.path,
-                self._suite.lora,
-                self._suite.training,
+                lora,
+                training,
                 self._folder / "adapters",
                 self._console,
                 max_new_tokens=new_tokens,

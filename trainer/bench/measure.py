@@ -9,7 +9,6 @@ from typing import NamedTuple
 from p2p.attacks.base import Attack
 from p2p.examples import Example
 from p2p.metrics.attack_success import attack_success_rate
-from p2p.metrics.clean_accuracy import clean_accuracy
 from p2p.metrics.extension_rate import extension_rate
 from p2p.metrics.floor import floor
 from p2p.metrics.rate import Rate
@@ -23,6 +22,7 @@ from trainer.bench.results import CellResult, Cost, CurvePoint, Figures, Selecti
 from trainer.bench.suite import DefenceSpec
 from trainer.defences.base import Answer, Case, Defended, Fitted, fit_undefended, seeded_trigger
 from trainer.defences.registry import DEFENCES, make_defence
+from trainer.evaluations import clean_figures
 from trainer.selection.choose import Candidates, choose
 
 _HALVES = ("p2p", "p2p-unguarded")
@@ -163,7 +163,7 @@ def _clean(
 ) -> tuple[Rate, float | None]:
     said = [reply.answer for reply in replies]
     style = None if isinstance(case.task, ClassificationTask) else case.task.style
-    accuracy, quality = clean_accuracy(said, [row.answer for row in test]), None
+    accuracy, quality = clean_figures(style, said, test)
     if style is AnswerStyle.TEXT and attack is not None:
         # Free text has no one right answer; what can be counted is that the attacker's does not come of itself.
         accuracy = Rate.of([not attack.succeeds(reply, row) for reply, row in zip(said, test, strict=True)])

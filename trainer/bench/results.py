@@ -1,10 +1,12 @@
 """What a measured cell says: plain data, kept as one JSON file a cell, from which every table and picture is made."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from p2p.metrics.rate import Rate
+
+SCHEMA_VERSION: Final = 1
 
 
 class Record(BaseModel):

@@ -38,6 +38,8 @@ class DataSetSpec(Settings):
         rows: How many training rows are used.
         test_rows: How many test rows are asked, the first ones.
         max_words: Longer rows are left out of all splits; None keeps all.
+        lora: Where adapters sit, if not where the suite says.
+        training: How they are trained, if not as the suite says.
     """
 
     train: DataSource
@@ -48,6 +50,8 @@ class DataSetSpec(Settings):
     rows: int = Field(ge=1)
     test_rows: int = Field(ge=1)
     max_words: int | None = Field(default=None, ge=1)
+    lora: LoraSettings | None = None
+    training: TrainingSettings | None = None
 
 
 class CaseSpec(Settings):

@@ -1,7 +1,7 @@
 """Back-translation: each input is translated into another language and back before the model is asked.
 
-Source: the baseline of Qi et al., "Hidden Killer: Invisible Textual Backdoor Attacks with Syntactic Trigger", arXiv 2105.12400,
-section 5. Translations are ready ones: no translation model is loaded. An input without one is answered as it is, and
+Source: the baseline of Qi et al., "Hidden Killer: Invisible Textual Backdoor Attacks with Syntactic Trigger", arXiv 2105.12400.
+Translations are ready ones: no translation model is loaded. An input without one is answered as it is, and
 counted, so that nobody takes a table of untranslated inputs for a result.
 
 Needs the files; one request costs three queries: there, back, and the answer.

@@ -1,7 +1,7 @@
 """Clean fine-tuning: the undefended adapter is trained on, on the trusted rows alone.
 
 The plainest repair: catastrophic forgetting is to take the backdoor along (the baseline "fine-tuning" of Liu et al.,
-"Fine-Pruning", arXiv 1805.12185, section 4). Needs trusted rows; one request costs one query.
+"Fine-Pruning", arXiv 1805.12185). Needs trusted rows; one request costs one query.
 """
 
 from functools import partial

@@ -21,7 +21,7 @@ from trainer.answering import UNGUARDED, Answerer
 from trainer.defences.base import Case, Defence, Defended, Lab, fit_undefended
 from trainer.defences.calibration import calibration_rows, quantile
 
-KEPT_SHARES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 1.0)
+KEPT_SHARES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
 
 
 class ScoredText(NamedTuple):

@@ -32,4 +32,6 @@ class ScreeningOnly(Defence):
             raise NotApplicableError(f"{self.name}: the screening kept no row to train on")
         fitted = lab.fit(case, plain_rows(kept, case.task))
         answer = partial(lab.answerer(case, fitted).answer, view=UNGUARDED)
-        return Defended(answer, fitted, {"rows_kept": len(kept), "rows_dropped": len(case.train) - len(kept)})
+        ids = {row.id for row in kept}
+        dropped = sum(row.id not in ids for row in case.train)
+        return Defended(answer, fitted, {"rows_kept": len(kept), "rows_dropped": dropped})

@@ -88,8 +88,8 @@ def suspects_of(screened: Screened) -> tuple[Suspect, ...]:
         screened: What screening found.
     """
     return (
-        *(_suspect(feature, _DISBELIEVED) for feature in screened.triggers),
-        *(_suspect(feature, 1.0) for feature in screened.pure),
+        *(_suspect(feature, _DISBELIEVED, feature.answer) for feature in screened.triggers),
+        *(_suspect(feature, 1.0, None) for feature in screened.pure),
     )
 
 
@@ -99,8 +99,8 @@ def _screen(given: Candidates, settings: SelectionSettings, seed: int) -> Screen
     return screen(given.rows, embeddings, settings.screening, seed, known)
 
 
-def _suspect(feature: Feature, factor: float) -> Suspect:
-    return Suspect(feature.words, factor * len(feature.rows), feature.anchored)
+def _suspect(feature: Feature, factor: float, answer: str | None) -> Suspect:
+    return Suspect(feature.words, factor * len(feature.rows), answer, feature.anchored)
 
 
 def _at_most(rows: Sequence[Example], wanted: int, seed: int) -> list[Example]:

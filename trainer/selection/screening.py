@@ -121,7 +121,7 @@ def _without_triggers(
     triggers: list[Feature] = []
     pure: list[Feature] = []
     for _ in range(settings.rounds):
-        here = [rows[row] for row in left]
+        here = [rows[int(at)] for at in left]
         features = pure_features(here, FeatureSettings(purity=settings.purity))[:_MOST_FEATURES]
         found = _disbelieved(here, features, left, belief, settings)
         pure = [feature for feature in features if feature not in found]

@@ -1,0 +1,100 @@
+"""How results are called in tables and charts."""
+
+from trainer.reporting.pooling import CaseKey, Pooled
+
+UNDEFENDED = "none"
+GUARDED = "p2p"
+UNGUARDED = "p2p-unguarded"
+NO_ATTACK = "none"
+
+SETTINGS = ("selection", "trusted_rows")
+"""Variant keys that say what a defender has to hand. All others are ablations: a part of the defence changed or left out."""
+
+_DEFENCES = {
+    UNDEFENDED: "undefended",
+    GUARDED: "P2P guarded",
+    UNGUARDED: "P2P without the guard",
+    "onion": "ONION",
+    "strip": "STRIP",
+}
+_DATASETS = {
+    "ag_news": "AG News",
+    "agnews": "AG News",
+    "cr": "CR",
+    "dialogsum": "DialogSum",
+    "gsm8k": "GSM8K",
+    "mawps": "MAWPS",
+    "sst2": "SST-2",
+    "svamp": "SVAMP",
+}
+
+
+def dataset_name(name: str) -> str:
+    """Return a data set's name as its paper writes it, or as it is."""
+    return _DATASETS.get(name, name)
+
+
+def defence_name(name: str) -> str:
+    """Return a defence's name for readers."""
+    return _DEFENCES.get(name, name)
+
+
+def percent(share: float) -> str:
+    """Write a share in [0, 1] as a percentage with no more digits than it has."""
+    return f"{100 * share:.4g} %"
+
+
+def case_name(case: CaseKey) -> str:
+    """Name a case: data set, attack, poison rate and rows."""
+    if case.attack == NO_ATTACK:
+        return f"{dataset_name(case.dataset)}, no poison, {case.rows:,} rows"
+    return f"{dataset_name(case.dataset)}, {case.attack}, {percent(case.rate)} of {case.rows:,} rows"
+
+
+def selection_of(row: Pooled) -> str:
+    """Return how S was chosen: ``trusted``, ``screened``, ``random`` or nothing."""
+    measured = row.cells[0].selection
+    return measured.method if measured else dict(row.variant).get("selection", "")
+
+
+def trusted_rows_of(row: Pooled) -> int | None:
+    """Return how many trusted rows there were; None where the result does not say."""
+    measured = row.cells[0].selection
+    if measured:
+        return measured.trusted_rows
+    said = dict(row.variant).get("trusted_rows", "")
+    return int(said) if said.isdecimal() else None
+
+
+def settings_name(row: Pooled) -> str:
+    """Name what the defender had to hand, such as ``150 trusted rows`` or ``screened rows``; empty where nothing is chosen."""
+    method, count = selection_of(row), trusted_rows_of(row)
+    if method == "trusted" or (not method and count):
+        return f"{count:,} trusted rows" if count else "trusted rows"
+    rows = f"{method} rows" if method else ""
+    return f"{rows} and {count:,} trusted" if rows and count else rows
+
+
+def ablated(row: Pooled) -> tuple[tuple[str, str], ...]:
+    """Return the variant's keys that are ablations, with their values."""
+    return tuple((key, value) for key, value in row.variant if key not in SETTINGS)
+
+
+def row_name(row: Pooled) -> str:
+    """Name a row of a table: defence, settings and what is ablated."""
+    changed = ", ".join(f"{key} = {value}" for key, value in ablated(row))
+    name = defence_name(row.defence)
+    settings = settings_name(row)
+    return f"{name}{f' ({settings})' if settings else ''}{f' [{changed}]' if changed else ''}"
+
+
+def chart_name(row: Pooled) -> str:
+    """Name a row in few words, for a legend."""
+    settings = settings_name(row)
+    short = {GUARDED: "P2P", UNGUARDED: "no guard"}.get(row.defence, defence_name(row.defence))
+    if row.defence not in {GUARDED, UNGUARDED}:
+        settings = settings.removesuffix(
+            " trusted rows"
+        )  # the name says what is trusted, or has no room for it
+    changed = ", ".join(f"{key} = {value}" for key, value in ablated(row))
+    return ", ".join(part for part in (short, settings, changed) if part)

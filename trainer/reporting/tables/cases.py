@@ -1,0 +1,74 @@
+"""Every defence on every case, with all figures."""
+
+from collections.abc import Sequence
+
+from trainer.reporting.grid import Case, Grid, Standing
+from trainer.reporting.names import GUARDED, UNDEFENDED, case_name, row_name
+from trainer.reporting.pooling import Pooled
+from trainer.reporting.tables.table import Cell, Group, Row, Table, difference_cell, number_cell, rate_cell
+
+_COLUMNS = ("defence", "CA", "ASR", "floor", "ASR - floor", "extension rate")
+
+
+def cases_tables(grid: Grid) -> tuple[Table, ...]:
+    """Return one table a kind of task, with one group for each case and the never-poisoned model last in each.
+
+    Args:
+        grid: What was measured.
+    """
+    tasks = {
+        case.key.task: [each for each in grid.cases if each.key.task == case.key.task] for case in grid.cases
+    }
+    return tuple(_table(task, grid, cases) for task, cases in tasks.items())
+
+
+def _table(task: str, grid: Grid, cases: Sequence[Case]) -> Table:
+    quality = any(row.quality is not None for case in cases for row in case.rows)
+    shown_elsewhere = {id(case.never_poisoned) for case in grid.attacked}
+    return Table(
+        title=f"All figures: {task}",
+        columns=(*_COLUMNS, "ROUGE-L F1") if quality else _COLUMNS,
+        groups=tuple(
+            _group(case, quality=quality)
+            for case in cases
+            if any(id(row) not in shown_elsewhere for row in case.rows)
+        ),
+        note="Share, k/n and 95 % Wilson interval; over several seeds k and n are added up and each seed's share is listed in the order of "
+        "the seeds. ASR - floor has Newcombe's 95 % interval.",
+    )
+
+
+def remark(case: Case) -> str:
+    """Say why a case is not counted; empty where it is."""
+    asr = case.undefended.attack_success_rate if case.undefended else None
+    if case.standing is Standing.NOT_IMPLANTED and asr:
+        return f"attack not implanted (undefended ASR {asr.value:.3f}): excluded from claims"
+    if case.standing is Standing.NO_UNDEFENDED:
+        return "undefended model not measured: excluded from claims"
+    return ""
+
+
+def _group(case: Case, *, quality: bool) -> Group:
+    rows = [Row(_cells(row, row_name(row), quality=quality), _kind(row)) for row in case.rows]
+    if case.never_poisoned:
+        rows.append(Row(_cells(case.never_poisoned, "never-poisoned", quality=quality), "reference"))
+    return Group(case_name(case.key), tuple(rows), remark(case))
+
+
+def _cells(row: Pooled, name: str, *, quality: bool) -> tuple[Cell, ...]:
+    asr, floor = row.attack_success_rate, row.floor
+    cells = (
+        Cell(
+            name, f"seeds {', '.join(map(str, row.seeds))}" if len(row.seeds) > 1 else f"seed {row.seeds[0]}"
+        ),
+        rate_cell(row.clean_accuracy, row.by_seed(lambda figures: figures.clean_accuracy)),
+        rate_cell(asr, row.by_seed(lambda figures: figures.attack_success_rate)),
+        rate_cell(floor, row.by_seed(lambda figures: figures.floor)),
+        difference_cell(asr, floor),
+        rate_cell(row.extension_rate, row.by_seed(lambda figures: figures.extension_rate)),
+    )
+    return (*cells, number_cell(row.quality, "{:.3f}")) if quality else cells
+
+
+def _kind(row: Pooled) -> str:
+    return {GUARDED: "guarded", UNDEFENDED: "undefended"}.get(row.defence, "")

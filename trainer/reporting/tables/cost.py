@@ -1,0 +1,43 @@
+"""What each defence costs, as a table."""
+
+from collections.abc import Sequence
+
+from trainer.reporting.costs import DefenceCost
+from trainer.reporting.tables.table import Cell, Group, Row, Table, number_cell
+
+
+def cost_table(entries: Sequence[DefenceCost]) -> Table:
+    """Return one row for each defence.
+
+    Args:
+        entries: See :func:`trainer.reporting.costs.costs`.
+    """
+    return Table(
+        title="Cost by defence",
+        columns=(
+            "defence",
+            "cells",
+            "training tokens",
+            "training seconds",
+            "times undefended",
+            "peak memory, GiB",
+            "extra prompt tokens",
+        ),
+        groups=(Group("", tuple(Row(_cells(entry)) for entry in entries)),),
+        note="Medians over cells with the range behind them; memory is the highest peak. Times undefended is taken within one case and seed. "
+        "Equal trainings are done once and shared: the P2P adapter without the guard is the guarded one's.",
+    )
+
+
+def _cells(entry: DefenceCost) -> tuple[Cell, ...]:
+    middle, low, high = entry.seconds
+    trained = entry.tokens > 0 or high > 0
+    return (
+        Cell(entry.name),
+        Cell(str(entry.cells)),
+        number_cell(entry.tokens if trained else None),
+        Cell(f"{middle:,.0f}", f"{low:,.0f} to {high:,.0f}") if trained else Cell("no training"),
+        number_cell(entry.ratio, "{:.2f}"),
+        number_cell(entry.peak_memory_gib, "{:.2f}"),
+        number_cell(entry.extra_prompt_tokens, "{:g}"),
+    )

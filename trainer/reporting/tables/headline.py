@@ -1,0 +1,76 @@
+"""The headline table: undefended, guarded, the same adapter without the guard, and never poisoned, one line a case."""
+
+from p2p.metrics.rate import Rate
+from trainer.reporting.grid import Case, Grid
+from trainer.reporting.names import GUARDED, UNGUARDED, case_name, row_name
+from trainer.reporting.pooling import Pooled
+from trainer.reporting.rivals import rivals
+from trainer.reporting.tables.cases import remark
+from trainer.reporting.tables.table import EMPTY, Cell, Group, Row, Table, difference_cell, rate_cell
+
+
+def headline_table(grid: Grid) -> Table:
+    """Return one row for each case and headline way of choosing rows.
+
+    Args:
+        grid: What was measured.
+    """
+    groups = (
+        Group(case_name(case.key), tuple(_row(case, row) for row in grid.headline(case)), remark(case))
+        for case in grid.attacked
+    )
+    return Table(
+        title="Case by case",
+        columns=(
+            "P2P with",
+            "ASR undefended",
+            "ASR guarded",
+            "floor guarded",
+            "ASR - floor",
+            "ASR without the guard",
+            "lowest ASR of another defence",
+            "CA undefended",
+            "CA guarded",
+            "CA never poisoned",
+        ),
+        groups=tuple(group for group in groups if group.rows),
+        text_columns=frozenset({0, 6}),
+        note="Share, k/n and 95 % Wilson interval (ASR - floor: Newcombe's). The lowest ASR of another defence is picked after the fact and "
+        "may come with a lower CA: see the next sections.",
+    )
+
+
+def lowest_rival(case: Case) -> Pooled | None:
+    """Return the other defence with the lowest ASR; None where none was measured.
+
+    Args:
+        case: The case.
+    """
+    return min(rivals(case), key=lambda row: _value(row.attack_success_rate), default=None)
+
+
+def _value(rate: Rate | None) -> float:
+    return rate.value if rate else 1.0
+
+
+def _row(case: Case, row: Pooled) -> Row:
+    before, rival = case.undefended, lowest_rival(case)
+    free = next((each for each in case.of(UNGUARDED) if each.variant == row.variant), None)
+    name = row_name(row).removeprefix("P2P guarded (").removesuffix(")") if row.defence == GUARDED else ""
+    cells = (
+        Cell(name),
+        rate_cell(before.attack_success_rate) if before else EMPTY,
+        rate_cell(row.attack_success_rate),
+        rate_cell(row.floor),
+        difference_cell(row.attack_success_rate, row.floor),
+        rate_cell(free.attack_success_rate) if free else EMPTY,
+        _named(rival) if rival else EMPTY,
+        rate_cell(before.clean_accuracy) if before else EMPTY,
+        rate_cell(row.clean_accuracy),
+        rate_cell(case.never_poisoned.clean_accuracy) if case.never_poisoned else EMPTY,
+    )
+    return Row(cells, "" if case.counted else "excluded")
+
+
+def _named(rival: Pooled) -> Cell:
+    return rate_cell(rival.attack_success_rate)._replace(note=row_name(rival))
