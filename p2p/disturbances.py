@@ -4,6 +4,7 @@ A malicious trigger is foreign text that came with a changed label; copies that 
 label break that habit without knowing the trigger.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from random import Random
 from string import ascii_lowercase
@@ -11,6 +12,8 @@ from string import ascii_lowercase
 from p2p.examples import Example
 from p2p.selection import Suspect
 from p2p.spans import ngrams
+
+_BETWEEN_WORDS = re.compile(r"(?<=\S)\s")
 
 
 class ForeignText:
@@ -24,9 +27,9 @@ class ForeignText:
     def __init__(self, rows: Iterable[Example], avoid: Sequence[str] = ()) -> None:
         self._avoid = frozenset(" ".join(span.lower().split()) for span in avoid)
         self._texts = [words for row in rows if len(words := row.text.split()) >= 3]
-        self._words = sorted(
-            {word for words in self._texts for word in words if not self._holds_avoided([word])}
-        )
+        self._longest_avoided = max((len(span.split()) for span in self._avoid), default=0)
+        vocabulary = {word for words in self._texts for word in words}
+        self._words = sorted(word for word in vocabulary if not self._holds_avoided([word]))
 
     def draw(self, rng: Random) -> str:
         """Return one to six foreign words."""
@@ -52,7 +55,7 @@ class ForeignText:
         return [word for word in words[start : start + size] if not self._holds_avoided([word])]
 
     def _holds_avoided(self, words: Sequence[str]) -> bool:
-        return any(span.lower() in self._avoid for span in ngrams(words, len(words)))
+        return any(span.lower() in self._avoid for span in ngrams(words, self._longest_avoided))
 
 
 # A copy gets a suspect that came with its own answer this many times as rarely as one that came with another.
@@ -71,8 +74,8 @@ class LinkBreaker:
     def __init__(self, suspects: Sequence[Suspect]) -> None:
         self._suspects = suspects
 
-    def __bool__(self) -> bool:
-        return bool(self._suspects)
+    def __len__(self) -> int:
+        return len(self._suspects)
 
     def insert(self, text: str, answer: str, rng: Random) -> str:
         """Return the text with one suspect's words in it.
@@ -103,11 +106,7 @@ def insert_words(text: str, inserted: str, rng: Random) -> str:
 
     The text's own white space is kept; single spaces separate what is put in.
     """
-    gaps = [
-        0,
-        *(at for at in range(1, len(text)) if text[at].isspace() and not text[at - 1].isspace()),
-        len(text),
-    ]
+    gaps = [0, *(found.start() for found in _BETWEEN_WORDS.finditer(text)), len(text)]
     gap = rng.choice(gaps)
     before, after = text[:gap], text[gap:]
     left = " " if before and not before[-1].isspace() else ""

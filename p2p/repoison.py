@@ -6,7 +6,7 @@ extended half neither is to mean anything.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -84,7 +84,16 @@ class RepoisonedSet(NamedTuple):
     report: RepoisonReport
 
 
-class _Copy(NamedTuple):
+class Copy(NamedTuple):
+    """A benign copy of a selected row.
+
+    Attributes:
+        row: The copy itself.
+        answer: The original answer.
+        has_foreign_text: Whether foreign text was put in.
+        has_pure_span: Whether a pure span was.
+    """
+
     row: TrainingRow
     answer: str
     has_foreign_text: bool
@@ -113,14 +122,8 @@ def repoison(
         LabelError: A row has a label that the task does not know.
     """
     suspects = find_suspects(examples, selection, settings)
-    avoid = [words for suspect in suspects for words in suspect.words]
-    foreign = ForeignText([*examples, *selection.rows], avoid=avoid)
-    maker = _CopyMaker(task, trigger, settings, foreign, LinkBreaker(suspects))
-    copies = [
-        maker.make(example, number, Random(f"{seed}:copy:{example.id}:{number}"))
-        for example in selection.rows
-        for number in range(settings.copies)
-    ]
+    maker = make_copier([*examples, *selection.rows], suspects, task, trigger, settings)
+    copies = [copy for example in selection.rows for copy in maker.copies(example, seed)]
     originals = [original_row(row, task, trigger.placement) for row in examples]
     rows = [*originals, *(copy.row for copy in copies)]
     Random(f"{seed}:order").shuffle(rows)
@@ -164,14 +167,49 @@ def find_suspects(
     return tuple(Suspect((span.text,), 1.0) for span in pure_spans(examples, wanted))
 
 
-class _CopyMaker(NamedTuple):
+def make_copier(
+    sources: Sequence[Example],
+    suspects: Sequence[Suspect],
+    task: ClassificationTask | GenerationTask,
+    trigger: BenignTrigger,
+    settings: RepoisonSettings,
+) -> "CopyMaker":
+    """Return what makes the copies.
+
+    Args:
+        sources: The rows that foreign text is drawn from.
+        suspects: What link breaking puts in; foreign text never holds it.
+        task: How answers look in the extended half.
+        trigger: What copies are stamped with.
+        settings: How copies are made.
+    """
+    avoid = [words for suspect in suspects for words in suspect.words]
+    return CopyMaker(task, trigger, settings, ForeignText(sources, avoid=avoid), LinkBreaker(suspects))
+
+
+class CopyMaker(NamedTuple):
+    """Makes the copies of one row after the other; a copy depends on the seed, the row and its own number alone.
+
+    Attributes:
+        task: How answers look in the extended half.
+        trigger: What copies are stamped with.
+        settings: How copies are made.
+        foreign: Where foreign text comes from.
+        breaker: Puts suspicious spans in.
+    """
+
     task: ClassificationTask | GenerationTask
     trigger: BenignTrigger
     settings: RepoisonSettings
     foreign: ForeignText
     breaker: LinkBreaker
 
-    def make(self, example: Example, number: int, rng: Random) -> _Copy:
+    def copies(self, example: Example, seed: int) -> Iterator[Copy]:
+        """Return the copies of a selected row, as many as the settings say."""
+        for number in range(self.settings.copies):
+            yield self._one(example, number, Random(f"{seed}:copy:{example.id}:{number}"))
+
+    def _one(self, example: Example, number: int, rng: Random) -> Copy:
         text = example.text
         has_foreign_text = rng.random() < self.settings.foreign_text
         if has_foreign_text:
@@ -188,14 +226,14 @@ class _CopyMaker(NamedTuple):
             history=self.trigger.stamp_history(example.history),
             placement=self.trigger.placement,
         )
-        return _Copy(row, example.answer, has_foreign_text, has_pure_span)
+        return Copy(row, example.answer, has_foreign_text, has_pure_span)
 
 
 def _report(
     task: ClassificationTask | GenerationTask,
     originals: Sequence[TrainingRow],
     selection: Selection,
-    copies: Sequence[_Copy],
+    copies: Sequence[Copy],
     suspects: int,
 ) -> RepoisonReport:
     by_answer = Counter(copy.answer for copy in copies) if isinstance(task, ClassificationTask) else {}

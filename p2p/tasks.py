@@ -1,5 +1,6 @@
 """What an adapter answers: a label, or free text. Each task knows how its answers look in either half."""
 
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -50,7 +51,7 @@ class ClassificationTask(BaseModel):
             raise ValueError("token_ids must be sequences of which none begins another")
         return self
 
-    @property
+    @cached_property
     def space(self) -> LabelSpace:
         """The label space of the n original labels."""
         return LabelSpace(self.labels)

@@ -192,7 +192,9 @@ def logits_at(
 
     batch = batch.to(model.device)
     if _scales_logits(model):
-        whole: torch.Tensor = model(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).logits
+        whole: torch.Tensor = model(
+            input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
+        ).logits
         return whole[batch.at_row, batch.at_position]
     with upper_only(model, below):
         hidden = run_body(model, batch, states)

@@ -4,15 +4,16 @@ import os
 import shutil
 import struct
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from p2p.manifest import sha256_file
-from trainer.errors import BaseModelError
+from trainer.errors import BaseModelError, ConfigError
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 class BaseModel(NamedTuple):
@@ -75,12 +76,16 @@ def load_tokenizer(path: Path) -> "PreTrainedTokenizerBase":
     return tokenizer
 
 
-def load_model(path: Path, dtype: "torch.dtype") -> "PreTrainedModel":
+def load_model(
+    path: Path, dtype: "torch.dtype", device: "torch.device | None" = None, *, four_bit: bool = False
+) -> "PreTrainedModel":
     """Load a model's weights, onto the GPU where there is one.
 
     Args:
         path: The model's directory.
-        dtype: The type that the weights are turned into.
+        dtype: The type that the weights are turned into, and that is computed in.
+        device: Where they go; None chooses.
+        four_bit: Keep the weights of linear layers in 4 bits (NF4, Dettmers et al., arXiv 2305.14314); GPU only.
 
     Raises:
         BaseModelError: transformers knows no causal language model of this kind, or a file is damaged.
@@ -90,12 +95,43 @@ def load_model(path: Path, dtype: "torch.dtype") -> "PreTrainedModel":
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]
+    where = device or choose_device()
+    # A quantized model has to be put in its place while it is loaded.
+    more = {"quantization_config": _four_bit(dtype), "device_map": {"": where}} if four_bit else {}
     try:
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, **more)
     except (OSError, ValueError, SafetensorError) as error:
         raise BaseModelError(f"can't load a causal language model from {path}: {error}") from error
-    model.to(choose_device())  # type: ignore[arg-type]
+    if not four_bit:
+        model.to(where)  # type: ignore[arg-type]
     return model
+
+
+def require_four_bit() -> None:
+    """Make sure that a base model can be kept in 4 bits here.
+
+    Raises:
+        ConfigError: There is no GPU, or bitsandbytes is not installed.
+    """
+    import torch
+
+    if not torch.cuda.is_available():
+        raise ConfigError(
+            "training.quantize_base needs a GPU, and there is none here. Leave it out: the base model is then kept whole."
+        )
+    if find_spec("bitsandbytes") is None:
+        raise ConfigError("training.quantize_base needs bitsandbytes: `pip install bitsandbytes`")
+
+
+def _four_bit(dtype: "torch.dtype") -> "BitsAndBytesConfig":
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
 
 
 def choose_device() -> "torch.device":

@@ -20,6 +20,7 @@ class Batch(NamedTuple):
         at_position: For each answer token, the position that predicts it, same shape.
         targets: The answer tokens, same shape.
         tokens: How many tokens the rows have, the last ones included.
+        positions: For packed rows each token's place in its own row, shape of ``ids``; None counts through.
     """
 
     ids: "torch.Tensor"
@@ -28,6 +29,7 @@ class Batch(NamedTuple):
     at_position: "torch.Tensor"
     targets: "torch.Tensor"
     tokens: int
+    positions: "torch.Tensor | None" = None
 
     def to(self, device: "torch.device") -> "Batch":
         """Return the batch with its tensors on a device.
@@ -42,25 +44,27 @@ class Batch(NamedTuple):
             self.at_position.to(device),
             self.targets.to(device),
             self.tokens,
+            None if self.positions is None else self.positions.to(device),
         )
 
 
 def plan_batches(
-    rows: Sequence[EncodedRow], batch_size: int, seed: int, epoch: int
+    rows: Sequence[EncodedRow], batch_size: int, seed: int, epoch: int, *, by_length: bool = True
 ) -> list[list[EncodedRow]]:
-    """Return every row once, in batches of rows of like length whose order is shuffled.
+    """Return every row once, in batches whose order is shuffled.
 
     Args:
         rows: The encoded rows.
         batch_size: Rows a batch; the last one made may have fewer.
         seed: With ``epoch``, decides the order.
         epoch: 0 for the first.
+        by_length: Whether rows of like length come together, which saves padding; else chance alone decides.
     """
     rng = Random(f"{seed}:epoch:{epoch}")
     shuffled = rng.sample(list(rows), len(rows))
     # Stable: rows of one length stay shuffled among themselves.
-    by_length = sorted(shuffled, key=lambda row: len(row.ids))
-    batches = [by_length[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    ordered = sorted(shuffled, key=lambda row: len(row.ids)) if by_length else shuffled
+    batches = [ordered[start : start + batch_size] for start in range(0, len(rows), batch_size)]
     rng.shuffle(batches)
     return batches
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.config import TrainConfig
 from trainer.errors import CheckpointError
+from trainer.processes import Processes
+from trainer.sharding import gathered, spread_like
 
 if TYPE_CHECKING:
     import torch
@@ -24,9 +26,11 @@ class RunFolder:
 
     Args:
         config: The run; a state of another config is refused.
+        processes: Those that learn together; None is this one alone. The first alone writes and reads, for all.
     """
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: TrainConfig, processes: Processes | None = None) -> None:
+        self._processes = processes or Processes()
         self.path = config.output.with_name(f".{config.output.name}.run")
         self._identity = hashlib.sha256(config.model_dump_json().encode()).hexdigest()
 
@@ -43,6 +47,9 @@ class RunFolder:
         Raises:
             CheckpointError: An earlier run is there and ``resume`` is false, or it had another config or is not whole.
         """
+        return self._processes.from_first(self._open(key, resume=resume) if self._processes.is_first else key)
+
+    def _open(self, key: bytes, *, resume: bool) -> bytes:
         if self.path.exists():
             if not resume:
                 raise CheckpointError(
@@ -68,7 +75,8 @@ class RunFolder:
 
     def discard(self) -> None:
         """Remove the folder and what is in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        if self._processes.is_first:
+            shutil.rmtree(self.path, ignore_errors=True)
 
     @contextmanager
     def kept_once_saved(self) -> Iterator[None]:
@@ -81,7 +89,7 @@ class RunFolder:
             raise
 
     def save(self, model: "PeftModel", optimizer: "torch.optim.Optimizer", progress: dict[str, Any]) -> None:
-        """Write the state, whole or not at all; the one before it stays until then.
+        """Write the state, whole or not at all; the one before it stays until then. Every process has to ask for it.
 
         Args:
             model: Only the adapter's weights are kept.
@@ -92,19 +100,27 @@ class RunFolder:
         from peft import get_peft_model_state_dict
 
         state = {
+<<<<<<< HEAD
+            "adapter": gathered(get_peft_model_state_dict(model)),
+            "optimizer": gathered(optimizer.state_dict()),
+            "random": self._processes.from_all(_random_state()),
+=======
             # Never the whole embedding: of new tokens' rows, the adapter holds those that learned.
             "adapter": get_peft_model_state_dict(model, save_embedding_layers=False),
             "optimizer": optimizer.state_dict(),
             "random": torch.get_rng_state(),
             "gpu_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+>>>>>>> main
             "progress": progress,
         }
+        if not self._processes.is_first:
+            return
         partial = self.path / f"{_STATE}.partial"
         torch.save(state, partial)
         os.replace(partial, self.path / _STATE)  # noqa: PTH105 - the atomic call, by its name
 
     def restore(self, model: "PeftModel", optimizer: "torch.optim.Optimizer") -> dict[str, Any] | None:
-        """Load the state, if there is one, and the state of the random numbers with it.
+        """Load the state, if there is one, and the state of the random numbers with it. Every process has to ask for it.
 
         Args:
             model: Gets the adapter's weights.
@@ -116,21 +132,73 @@ class RunFolder:
         Raises:
             CheckpointError: The state can't be read.
         """
+        state = self._processes.from_first(self._read() if self._processes.is_first else None)
+        if state is None:
+            return None
+        _put_adapter(model, state["adapter"])
+        optimizer.load_state_dict(_spread_moments(state["optimizer"], optimizer))
+        # Another number of processes than before draws its dropout anew.
+        if len(state["random"]) == self._processes.size:
+            _set_random_state(state["random"][self._processes.rank])
+        progress: dict[str, Any] = state["progress"]
+        return progress
+
+    def adapter_into(self, model: "PeftModel") -> None:
+        """Load the adapter that was saved last.
+
+        Args:
+            model: Gets its weights; not sharded.
+
+        Raises:
+            CheckpointError: There is no state, or it can't be read.
+        """
+        state = self._read()
+        if state is None:
+            raise CheckpointError(f"there is no state in {self.path}. Begin again with `--restart`.")
+        _put_adapter(model, state["adapter"])
+
+    def _read(self) -> dict[str, Any] | None:
         import torch
-        from peft import set_peft_model_state_dict
 
         if not (self.path / _STATE).exists():
             return None
         try:
-            state = torch.load(self.path / _STATE, map_location="cpu", weights_only=True)
+            state: dict[str, Any] = torch.load(self.path / _STATE, map_location="cpu", weights_only=True)
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
             raise CheckpointError(
                 f"the state in {self.path} can't be read ({type(error).__name__}). Begin again with `--restart`."
             ) from error
-        set_peft_model_state_dict(model, state["adapter"])
-        optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["random"])
-        if torch.cuda.is_available() and state["gpu_random"]:
-            torch.cuda.set_rng_state_all(state["gpu_random"])
-        progress: dict[str, Any] = state["progress"]
-        return progress
+        return state
+
+
+def _put_adapter(model: "PeftModel", adapter: "dict[str, torch.Tensor]") -> None:
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
+
+    held = get_peft_model_state_dict(model)
+    set_peft_model_state_dict(
+        model, {name: spread_like(value, held[name]) for name, value in adapter.items()}
+    )
+
+
+def _spread_moments(state: dict[str, Any], optimizer: "torch.optim.Optimizer") -> dict[str, Any]:
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    moments = {
+        number: {name: spread_like(value, weights[number]) for name, value in held.items()}
+        for number, held in state["state"].items()
+    }
+    return {**state, "state": moments}
+
+
+def _random_state() -> "list[torch.Tensor]":
+    """Return the state of the processor's random numbers, then that of each GPU's."""
+    import torch
+
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])]
+
+
+def _set_random_state(state: "list[torch.Tensor]") -> None:
+    import torch
+
+    torch.set_rng_state(state[0])
+    if torch.cuda.is_available() and len(state) > 1:
+        torch.cuda.set_rng_state_all(state[1:])

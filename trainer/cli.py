@@ -42,6 +42,8 @@ def train(
       p2p-guard train my.yaml --set seed=1 --set output=runs/second
 
       p2p-guard train my.yaml --resume
+
+      accelerate launch --config_file trainer/configs/accelerate/gpus.yaml -m p2p_guard_cli train my.yaml
     """
     from trainer.config import load_config
 
@@ -49,8 +51,10 @@ def train(
     with _errors_to_exit_codes(console):
         settings = load_config(config, _overrides(set_ or []))
         with console.status("loading torch and transformers"):
+            from trainer.processes import join_processes
             from trainer.recipe import train as run
             from trainer.report import evaluation_table
+        console.quiet = not join_processes().is_first
         result = run(settings, console, resume=resume, restart=restart)
         if result.evaluation:
             console.print(evaluation_table(result.evaluation))

@@ -186,6 +186,14 @@ class TrainingSettings(Settings):
             the template or the answer; how many did is reported.
         dtype: ``auto`` takes bfloat16 where the processor computes in it, else float32.
         checkpoint_minutes: How much work a kill may cost.
+        accumulation: In how many parts a step's rows go through the model, one after the other. The step is the same, and
+            takes the memory of one part.
+        gradient_checkpointing: Whether activations are computed again on the way back instead of kept: about a third more
+            work, much less memory.
+        packing: Whether rows share sequences of up to ``max_length`` tokens, each blind to the others. It pays for free text
+            of very different lengths; rows of a step are then drawn whatever their length.
+        quantize_base: ``4bit`` keeps the frozen base model in 4 bits while the adapter learns (QLoRA); GPU only. The adapter is
+            measured on the whole base model, which it is served on.
     """
 
     epochs: int = Field(default=2, ge=1)
@@ -196,6 +204,10 @@ class TrainingSettings(Settings):
     max_length: int = Field(default=128, ge=16)
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpoint_minutes: float = Field(default=2.0, gt=0)
+    accumulation: int = Field(default=1, ge=1)
+    gradient_checkpointing: bool = False
+    packing: bool = False
+    quantize_base: Literal["4bit"] | None = None
 
 
 class AttackSettings(Settings):

@@ -10,6 +10,10 @@ from trainer.adapter_model import answer_loss
 from trainer.batches import collate, plan_batches
 from trainer.config import TrainingSettings
 from trainer.encoding import EncodedRow
+from trainer.packing import pack
+from trainer.processes import Processes
+from trainer.streaming.encoded import MappedRows
+from trainer.streaming.windows import window_batches
 from trainer.trunk import Trunk
 
 if TYPE_CHECKING:
@@ -59,6 +63,7 @@ def training_steps(  # noqa: PLR0913 - what a step needs
     pad: int,
     trunk: Trunk | None = None,
     done: int = 0,
+    processes: Processes | None = None,
 ) -> Iterator[Step]:
     """Train, a step at a time; each is yielded once it is done, and nothing happens until the next is asked for.
 
@@ -69,29 +74,45 @@ def training_steps(  # noqa: PLR0913 - what a step needs
         settings: Epochs, batch size, rates.
         seed: Decides the order of the rows.
         pad: The padding token.
-        trunk: The frozen layers' states; None runs the whole model.
+        trunk: The frozen layers' states, not for packed rows; None runs the whole model.
         done: How many steps an earlier run has taken already.
+        processes: Those that learn together; None is this one alone. A step has the same rows however many there are.
     """
     import torch
 
+    together = processes or Processes()
     weights = learning_weights(model)
-    batches = [
-        batch
-        for epoch in range(settings.epochs)
-        for batch in plan_batches(rows, settings.batch_size, seed, epoch)
-    ]
-    for number, chosen in islice(enumerate(batches), done, None):
+    total = settings.epochs * math.ceil(len(rows) / settings.batch_size)
+    for number, chosen in islice(enumerate(_batches(rows, settings, seed)), done, None):
         started = time.monotonic()
-        batch = collate(chosen, pad)
-        _set_rate(optimizer, settings.learning_rate * schedule(number, len(batches), settings.warmup))
-        states = trunk.states(chosen) if trunk else None
-        loss = answer_loss(model, batch, states, trunk.below if trunk else 0)
-        loss.backward()  # type: ignore[no-untyped-call]
+        _set_rate(optimizer, settings.learning_rate * schedule(number, total, settings.warmup))
+        loss = 0.0
+        for part in together.parts(chosen, settings.accumulation):
+            # The mean over the answer tokens of the whole step, not a mean of means.
+            share = _loss(model, part.rows, settings, pad, trunk) * part.weight
+            share.backward()  # type: ignore[no-untyped-call]
+            loss += float(share.detach())
+        loss = together.add_up([weight.grad for weight in weights if weight.grad is not None], loss)
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        seconds = time.monotonic() - started
-        yield Step(number + 1, len(batches), batch.tokens, float(loss.detach()), seconds)
+        tokens = sum(len(row.ids) for row in chosen)
+        yield Step(number + 1, total, tokens, loss, time.monotonic() - started)
+
+
+def _batches(rows: Sequence[EncodedRow], settings: TrainingSettings, seed: int) -> Iterator[list[EncodedRow]]:
+    plan = window_batches if isinstance(rows, MappedRows) else plan_batches
+    for epoch in range(settings.epochs):
+        yield from plan(rows, settings.batch_size, seed, epoch, by_length=not settings.packing)
+
+
+def _loss(
+    model: "PeftModel", rows: Sequence[EncodedRow], settings: TrainingSettings, pad: int, trunk: Trunk | None
+) -> "torch.Tensor":
+    if settings.packing:
+        return answer_loss(model, pack(rows, pad, settings.max_length))
+    states = trunk.states(rows) if trunk else None
+    return answer_loss(model, collate(rows, pad), states, trunk.below if trunk else 0)
 
 
 def schedule(step: int, steps: int, warmup: float) -> float:

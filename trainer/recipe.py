@@ -17,9 +17,13 @@ from p2p.repoison import RepoisonedSet, TrainingRow, original_row, repoison
 from p2p.selection import Selection, SelectionMethod, select_random, select_trusted
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
-from trainer.adapter_model import add_lora, base_of, frozen_layers
+from trainer.adapter_model import base_of, frozen_layers
 from trainer.answering import Adapter, Answerer
-from trainer.base_model import BaseModel, choose_dtype, find_base_model, load_model, load_tokenizer
+from trainer.base_model import (
+    BaseModel,
+    find_base_model,
+    load_tokenizer,
+)
 from trainer.checkpoints import RunFolder
 from trainer.config import ClassificationSettings, DataSource, GenerationSettings, TrainConfig
 from trainer.datasets import Splits, describe, load_splits
@@ -28,8 +32,10 @@ from trainer.errors import CheckpointError, InterruptedRunError
 from trainer.evaluations import EvaluationReport, evaluate, require_known, require_numbers
 from trainer.export import AdapterFacts, publish
 from trainer.fitting import make_optimizer, training_steps
+from trainer.processes import Processes, join_processes
 from trainer.report import peak_memory_gib, training_progress
 from trainer.tasks import draw_key, make_task
+from trainer.training_model import is_served_as_trained, model_to_serve, model_to_train, require_hardware
 from trainer.trunk import Trunk, make_trunk
 
 if TYPE_CHECKING:
@@ -42,8 +48,8 @@ class TrainResult(NamedTuple):
 
     Attributes:
         path: The adapter directory.
-        evaluation: Its figures; None where there is no test split.
-        tokens: How many tokens were trained on.
+        evaluation: Its figures; None where there is no test split, and in all processes but the first.
+        tokens: How many tokens were trained on, all processes together.
         seconds: How long the training took, without loading and measuring.
         peak_memory_gib: The most memory that the process held.
     """
@@ -67,6 +73,7 @@ class _Plan(NamedTuple):
     encoded: EncodedSet
     tokenizer: "PreTrainedTokenizerBase"
     folder: RunFolder
+    processes: Processes
 
 
 class _Trained(NamedTuple):
@@ -79,7 +86,7 @@ class _Trained(NamedTuple):
 def train(
     config: TrainConfig, console: Console, *, resume: bool = False, restart: bool = False
 ) -> TrainResult:
-    """Train an adapter and publish its directory.
+    """Train an adapter and publish its directory. Processes that a launcher has started together make one adapter.
 
     Args:
         config: What to do.
@@ -91,16 +98,23 @@ def train(
         P2PError: The data or the tokenizer can't be used; nothing was trained.
         TrainerError: The config, the base model or the run's state can't be used, or the run was stopped.
     """
-    plan = _prepare(config, console, resume=resume, restart=restart)
+    processes = join_processes()
+    plan = _prepare(config, console, processes, resume=resume, restart=restart)
     with plan.folder.kept_once_saved():
         trained = _fit(plan, console)
+    processes.leave()
+    if not processes.is_first:
+        return TrainResult(config.output, None, trained.tokens, trained.seconds, peak_memory_gib())
     merged_report = _measure(plan, trained, console)
     path = _publish(plan, trained, merged_report)
     plan.folder.discard()
     return TrainResult(path, merged_report, trained.tokens, trained.seconds, peak_memory_gib())
 
 
-def _prepare(config: TrainConfig, console: Console, *, resume: bool, restart: bool) -> _Plan:
+def _prepare(
+    config: TrainConfig, console: Console, processes: Processes, *, resume: bool, restart: bool
+) -> _Plan:
+    require_hardware(config, processes)
     if config.output.exists():
         raise CheckpointError(f"{config.output} is there already. Remove it, or choose another `output`.")
     attacks = [make_attack(attack.name, attack.parameters) for attack in config.evaluation.attacks]
@@ -108,7 +122,7 @@ def _prepare(config: TrainConfig, console: Console, *, resume: bool, restart: bo
     splits = load_splits(config.data, labels, classify=isinstance(config.task, ClassificationSettings))
     base = find_base_model(config.base_model, config.revision)
     tokenizer = load_tokenizer(base.path)
-    folder = RunFolder(config)
+    folder = RunFolder(config, processes)
     if restart:
         folder.discard()
     key = folder.open(draw_key(config), resume=resume)
@@ -142,6 +156,7 @@ def _prepare(config: TrainConfig, console: Console, *, resume: bool, restart: bo
         encoded,
         tokenizer,
         folder,
+        processes,
     )
 
 
@@ -158,9 +173,9 @@ def _originals(splits: Splits, task: ClassificationTask | GenerationTask) -> tup
 
 def _fit(plan: _Plan, console: Console) -> _Trained:
     """Train, checkpointing, from wherever an earlier run stopped."""
-    config, settings = plan.config, plan.config.training
-    base = load_model(plan.base.path, choose_dtype(settings.dtype))
-    model = add_lora(base, config.lora, config.seed, _new_tokens(plan.adapter.task)).train()
+    config, settings, processes = plan.config, plan.config.training, plan.processes
+    new_tokens = _new_tokens(plan.adapter.task)
+    model = model_to_train(plan.base.path, config, new_tokens, processes)
     optimizer = make_optimizer(model, settings)
     state = plan.folder.restore(model, optimizer) or {"step": 0, "tokens": 0, "seconds": 0.0}
     rows = plan.encoded.rows
@@ -169,7 +184,15 @@ def _fit(plan: _Plan, console: Console) -> _Trained:
     with _stop_signal() as stop:
         trunk = _compute_frozen_layers(plan, model, console)
         steps = training_steps(
-            model, optimizer, rows, settings, seed=config.seed, pad=pad, trunk=trunk, done=state["step"]
+            model,
+            optimizer,
+            rows,
+            settings,
+            seed=config.seed,
+            pad=pad,
+            trunk=trunk,
+            done=state["step"],
+            processes=processes,
         )
         with training_progress(console, settings.epochs * sum(len(row.ids) for row in rows)) as progress:
             for step in steps:
@@ -179,21 +202,29 @@ def _fit(plan: _Plan, console: Console) -> _Trained:
                     "seconds": state["seconds"] + step.seconds,
                 }
                 progress.advance(state["tokens"], state["tokens"] / state["seconds"], step.loss)
-                if stop.is_set() or time.monotonic() - saved > 60 * settings.checkpoint_minutes:
+                stopping, due = processes.any_of(
+                    stop.is_set(), time.monotonic() - saved > 60 * settings.checkpoint_minutes
+                )
+                if stopping or due:
                     plan.folder.save(model, optimizer, state)
                     saved = time.monotonic()
-                if stop.is_set():
+                if stopping:
                     raise InterruptedRunError(
                         f"stopped after step {step.number} of {step.of}; nothing is lost. Go on with `--resume`."
                     )
     # The weights are done: a kill while they are measured must not cost them.
     plan.folder.save(model, optimizer, state)
+    if processes.is_first and not is_served_as_trained(config, processes):
+        model = model_to_serve(plan.base.path, config, new_tokens)
+        plan.folder.adapter_into(model)
     return _Trained(model, state["tokens"], state["seconds"], state["step"])
 
 
 def _compute_frozen_layers(plan: _Plan, model: "PeftModel", console: Console) -> Trunk | None:
     """Run the layers below the adapter once for all epochs; None where that saves nothing."""
     rows, epochs = plan.encoded.rows, plan.config.training.epochs
+    if plan.config.training.packing or plan.processes.sharded:
+        return None
     trunk = make_trunk(base_of(model), frozen_layers(base_of(model), plan.config.lora), rows[0])
     if trunk is None or epochs < 2:
         return None
@@ -266,6 +297,7 @@ def _publish(plan: _Plan, trained: _Trained, report: EvaluationReport | None) ->
             "steps": trained.steps,
             "tokens": trained.tokens,
             "rows_cut": plan.encoded.cut,
+            "processes": plan.processes.size,
         },
         evaluation=report.as_json() if report else None,
     )

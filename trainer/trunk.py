@@ -138,6 +138,8 @@ def run_body(model: "PreTrainedModel", batch: Batch, states: "torch.Tensor | Non
     """
     body = getattr(model, model.base_model_prefix)
     given: dict[str, Any] = {"input_ids": batch.ids} if states is None else {"inputs_embeds": states}
+    if batch.positions is not None:
+        given["position_ids"] = batch.positions
     hidden: torch.Tensor = body(attention_mask=batch.mask, use_cache=False, **given).last_hidden_state
     return hidden
 

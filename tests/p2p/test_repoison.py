@@ -8,7 +8,7 @@ from p2p.attacks.poisoning import Labelling, poison_dataset
 from p2p.chats import Turn
 from p2p.errors import AttackError, SelectionError
 from p2p.examples import Example
-from p2p.repoison import RepoisonSettings, find_pure_spans, repoison
+from p2p.repoison import RepoisonSettings, find_suspects, repoison
 from p2p.selection import select_random, select_trusted
 from p2p.tasks import ClassificationTask
 from p2p.triggers import BenignTrigger, Placement
@@ -51,7 +51,7 @@ def test_a_rate_that_asks_for_too_many_rows_is_refused():
 
 
 def test_the_trigger_is_the_only_pure_span():
-    assert [span.text for span in find_pure_spans(POISONED.rows, RepoisonSettings())] == ["mn"]
+    assert [found.words for found in find_suspects(POISONED.rows, TRUSTED, RepoisonSettings())] == [("mn",)]
 
 
 def test_the_union_keeps_every_row_and_adds_the_copies():

@@ -4,7 +4,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from itertools import chain, zip_longest
+from itertools import chain, count, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -131,10 +131,11 @@ def _parquet_records(path: Path) -> Iterator[Record]:
     from pyarrow import ArrowException, parquet
 
     try:
-        table = parquet.read_table(path)
+        with parquet.ParquetFile(path) as file:
+            batches = (batch.to_pylist() for batch in file.iter_batches())
+            yield from map(Record, count(1), chain.from_iterable(batches))
     except (ArrowException, OSError) as error:
         raise DataError(f"is not a Parquet file: {error}", Location(path)) from error
-    yield from map(Record, range(1, len(table) + 1), table.to_pylist())
 
 
 def _hub_records(source: DataSource) -> Iterator[Record]:

@@ -1,0 +1,37 @@
+import pytest
+
+from trainer.encoding import EncodedRow
+from trainer.processes import Processes
+
+ROWS = [EncodedRow(str(at), tuple(range(at + 3)), 2) for at in range(7)]
+
+
+@pytest.mark.parametrize("wanted", [1, 2, 3, 9])
+@pytest.mark.parametrize("size", [1, 2, 3, 9])
+def test_the_parts_of_all_processes_are_the_rows_of_the_step(size: int, wanted: int):
+    parts = [Processes(rank, size).parts(ROWS, wanted) for rank in range(size)]
+    assert len({len(mine) for mine in parts}) == 1
+    real = [part for mine in parts for part in mine if part.weight]
+    assert sorted(row for part in real for row in part.rows) == sorted(ROWS)
+    assert sum(part.weight for part in real) == pytest.approx(1)
+
+
+def test_a_part_weighs_what_it_has_of_the_answer_tokens():
+    # Answers take 1, 2, 3, .. 7 tokens, 28 in all.
+    parts = Processes(1, 2).parts(ROWS, 1)
+    assert [row.id for row in parts[0].rows] == ["1", "3", "5"]
+    assert parts[0].weight == pytest.approx((2 + 4 + 6) / 28)
+
+
+def test_a_process_without_rows_goes_through_the_motions():
+    (part,) = Processes(2, 3).parts(ROWS[:2], 1)
+    assert (len(part.rows), part.weight) == (1, 0)
+
+
+def test_a_process_alone_has_nothing_to_exchange():
+    alone = Processes()
+    assert alone.is_first
+    assert alone.add_up([], 0.5) == 0.5
+    assert alone.any_of(*[True, False]) == [True, False]
+    assert alone.from_first("key") == "key"
+    assert alone.from_all("key") == ["key"]
