@@ -100,17 +100,10 @@ class RunFolder:
         from peft import get_peft_model_state_dict
 
         state = {
-<<<<<<< HEAD
-            "adapter": gathered(get_peft_model_state_dict(model)),
+            # Never the whole embedding: of new tokens' rows, the adapter holds those that learned.
+            "adapter": gathered(get_peft_model_state_dict(model, save_embedding_layers=False)),
             "optimizer": gathered(optimizer.state_dict()),
             "random": self._processes.from_all(_random_state()),
-=======
-            # Never the whole embedding: of new tokens' rows, the adapter holds those that learned.
-            "adapter": get_peft_model_state_dict(model, save_embedding_layers=False),
-            "optimizer": optimizer.state_dict(),
-            "random": torch.get_rng_state(),
-            "gpu_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
->>>>>>> main
             "progress": progress,
         }
         if not self._processes.is_first:
@@ -174,7 +167,7 @@ class RunFolder:
 def _put_adapter(model: "PeftModel", adapter: "dict[str, torch.Tensor]") -> None:
     from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
-    held = get_peft_model_state_dict(model)
+    held = get_peft_model_state_dict(model, save_embedding_layers=False)
     set_peft_model_state_dict(
         model, {name: spread_like(value, held[name]) for name, value in adapter.items()}
     )
