@@ -67,7 +67,7 @@ def selection_of(row: Pooled) -> str:
 
 def trusted_rows_of(row: Pooled) -> int | None:
     """Return how many trusted rows the defence has: as its variant says, or, where it takes S from them, as was measured."""
-    measured, said = row.cells[0].selection, _said(row).count
+    measured, said = row.cells[0].selection, _said(row).number
     return measured.trusted_rows if measured and measured.method == "trusted" else said
 
 
@@ -75,7 +75,7 @@ class _Said(NamedTuple):
     """What a variant says of the rows: the way of choosing, and the number of trusted ones."""
 
     method: str
-    count: int | None
+    number: int | None
 
 
 def _said(row: Pooled) -> _Said:
