@@ -110,6 +110,9 @@ def apply_attack(
     messages: Annotated[
         str | None, typer.Option(help="The field with a chat, instead of input and answer.")
     ] = None,
+    skip_empty: Annotated[
+        bool, typer.Option("--skip-empty", help="Leave out rows without a text or an answer.")
+    ] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Take the first rows only.")] = None,
 ) -> None:
     """Write a poisoned copy of a data set, to test a defence with.
@@ -135,8 +138,8 @@ def apply_attack(
             raise typer.BadParameter(f"--labelling is one of {', '.join(Labelling)}")
         made = _make_attack(name, target, param or [])
         whose = Labelling(labelling) if labelling else made.labelling
-        fields = {"text": text, "answer": answer, "id": row_id, "messages": messages, "limit": limit}
-        given = _source(source, names, **fields)
+        fields = {"text": text, "answer": answer, "id": row_id, "messages": messages}
+        given = _source(source, names, **fields, skip_empty=skip_empty, limit=limit)
         rows = read_examples(given)
         poisoned = poison_dataset(rows, made, rate, seed, whose, negative_rate)
         lines = [json.dumps(as_record(row, given), ensure_ascii=False) for row in poisoned.rows]
@@ -179,6 +182,9 @@ def evaluate(
     names: Annotated[
         list[str] | None, typer.Option("--name", help="value=name of a label, such as 1=positive.")
     ] = None,
+    skip_empty: Annotated[
+        bool, typer.Option("--skip-empty", help="Leave out rows without a text or an answer.")
+    ] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Take the first rows only.")] = None,
     seed: Annotated[int, typer.Option(help="Decides where triggers go.")] = 0,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest free-text answer, in tokens.")] = 64,
@@ -195,8 +201,8 @@ def evaluate(
     console = Console()
     with _errors_to_exit_codes(console):
         attacks = [_make_attack(name, target, param or [])] if name else []
-        fields = {"text": text, "answer": answer or "label", "messages": messages, "limit": limit}
-        rows = read_examples(_source(test, names, **fields))
+        fields = {"text": text, "answer": answer or "label", "messages": messages}
+        rows = read_examples(_source(test, names, **fields, skip_empty=skip_empty, limit=limit))
         with console.status("loading torch, transformers and the model"):
             from trainer.evaluations import evaluate as measure
             from trainer.loading import load_answerer

@@ -82,6 +82,8 @@ class DataSettings(Settings):
         test: Held-out rows; none of them may be trained on.
         min_rows_per_class: Fewer training rows of a class stop the run.
         max_trusted: Take this many trusted rows at most, the first ones of each class in turn.
+        trusted_test_rows: What is done where a trusted row is a test row, too: ``refuse`` stops the run, ``leave_out`` does
+            not measure on it, as on any row that is trained on. Some public splits share a few rows.
     """
 
     train: DataSource
@@ -89,6 +91,7 @@ class DataSettings(Settings):
     test: DataSource | None = None
     min_rows_per_class: int = Field(default=8, ge=1)
     max_trusted: int | None = Field(default=None, ge=1)
+    trusted_test_rows: Literal["refuse", "leave_out"] = "refuse"
 
 
 class ClassificationSettings(Settings):
@@ -281,7 +284,7 @@ class TrainConfig(Settings):
         if needs and self.data.trusted is None:
             raise ValueError(
                 "selection.method `trusted` needs data.trusted: a small file of rows that are known to be clean. Without "
-                "one, set selection.method to `random`, which is weaker."
+                "one, set selection.method to `screened` (labels) or to `random`, which is weaker."
             )
         return self
 

@@ -22,7 +22,7 @@ class Splits(NamedTuple):
         train: The data set D, possibly poisoned.
         trusted: Rows that are known to be clean, ``max_trusted`` at most; empty without such a split.
         test: Held-out rows without those that are trained on; empty without such a split.
-        trained_on: How many rows of the test split were left out because they stand in the training set.
+        trained_on: How many rows of the test split were left out because they stand in the training set, or are trusted.
     """
 
     train: list[Example]
@@ -52,16 +52,15 @@ def load_splits(settings: DataSettings, labels: Sequence[str] | None, *, classif
             if source:
                 _require_known_labels(source, rows, known)
         _require_enough(settings, train, known)
-    held_out = test
-    if settings.test:
-        _require_apart(settings.test, trusted, numbered[2])
-        held_out = _without_texts_of(train, test)
-        if not held_out:
-            raise DataError(
-                "every row stands in the training set, too: nothing is left to measure on",
-                Location(settings.test.path),
-            )
     kept = _first_of_each(trusted, settings.max_trusted, classify=classify)
+    if settings.test and settings.trusted_test_rows == "refuse":
+        _require_apart(settings.test, kept, numbered[2])
+    held_out = _without_texts_of([*train, *kept], test)
+    if settings.test and not held_out:
+        raise DataError(
+            "every row stands in the training set, too: nothing is left to measure on",
+            Location(settings.test.path),
+        )
     return Splits(train, kept, held_out, trained_on=len(test) - len(held_out))
 
 

@@ -31,6 +31,7 @@ class AdapterFacts(NamedTuple):
         repoison: What re-poisoning did, and its settings.
         training: Hyperparameters, seed and counts; package versions are added.
         evaluation: Figures with intervals; None where nothing was measured.
+        selection_report: Which rows were kept out of re-poisoning and why; goes into a file of its own beside the weights.
     """
 
     name: str
@@ -42,6 +43,7 @@ class AdapterFacts(NamedTuple):
     repoison: dict[str, Any]
     training: dict[str, Any]
     evaluation: dict[str, Any] | None
+    selection_report: dict[str, Any] | None = None
 
 
 def publish(
@@ -72,6 +74,9 @@ def publish(
         if tokenizer:
             tokenizer.save_pretrained(str(partial))
         _tidy(partial, facts.base_model.id)
+        if facts.selection_report is not None:
+            report = json.dumps(facts.selection_report, indent=1) + "\n"
+            (partial / "selection.json").write_text(report, encoding="utf-8")
         write_manifest(_manifest(facts, digest_files(partial)), partial)
         _flush(partial)
         partial.rename(output)

@@ -14,16 +14,11 @@ from p2p.attacks.registry import make_attack
 from p2p.manifest import record_base_model
 from p2p.normalise import AnswerStyle
 from p2p.repoison import RepoisonedSet, TrainingRow, original_row, repoison
-from p2p.selection import Selection, SelectionMethod, select_random, select_trusted
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
 from trainer.adapter_model import base_of, frozen_layers
 from trainer.answering import Adapter, Answerer
-from trainer.base_model import (
-    BaseModel,
-    find_base_model,
-    load_tokenizer,
-)
+from trainer.base_model import BaseModel, find_base_model, load_tokenizer
 from trainer.checkpoints import RunFolder
 from trainer.config import ClassificationSettings, DataSource, GenerationSettings, TrainConfig
 from trainer.datasets import Splits, describe, load_splits
@@ -34,6 +29,8 @@ from trainer.export import AdapterFacts, publish
 from trainer.fitting import make_optimizer, training_steps
 from trainer.processes import Processes, join_processes
 from trainer.report import peak_memory_gib, training_progress
+from trainer.selection.choose import Chosen
+from trainer.selection.stage import Loaded, SelectionStage
 from trainer.tasks import draw_key, make_task
 from trainer.training_model import is_served_as_trained, model_to_serve, model_to_train, require_hardware
 from trainer.trunk import Trunk, make_trunk
@@ -62,14 +59,15 @@ class TrainResult(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """All that is settled before the model is loaded."""
+    """All that is settled before the training."""
 
     config: TrainConfig
     base: BaseModel
     splits: Splits
     adapter: Adapter
     repoisoned: RepoisonedSet | None
-    selection: Selection | None
+    chosen: Chosen | None
+    loaded: Loaded | None
     encoded: EncodedSet
     tokenizer: "PreTrainedTokenizerBase"
     folder: RunFolder
@@ -135,35 +133,34 @@ def _prepare(
         trigger = (
             BenignTrigger.draw(key, config.benign_trigger.placement) if config.defence == "p2p" else None
         )
-        selection = _select(config, splits) if trigger else None
+        stage = SelectionStage(config, base, tokenizer, task, processes)
+        with console.status("choosing the rows to re-poison"):
+            chosen = stage.choose(splits.train, splits.trusted) if trigger else None
         done = (
-            repoison(splits.train, selection, task, trigger, config.repoison, config.seed)
-            if trigger and selection
+            repoison(splits.train, chosen.selection, task, trigger, config.repoison, config.seed)
+            if trigger and chosen
             else None
         )
         rows = done.rows if done else _originals(splits, task)
         stamp = trigger.text if trigger else ""
         encoded = encode_rows(rows, task, tokenizer, config.prompt, config.training.max_length, stamp)
     _announce(console, splits, done, encoded, config, len(attacks))
+    if chosen:
+        console.print(f"  {chosen.summary}")
+    _announce_words(console, task)
     return _Plan(
         config,
         base,
         splits,
         Adapter(task, config.prompt, trigger),
         done,
-        selection,
+        chosen,
+        stage.loaded,
         encoded,
         tokenizer,
         folder,
         processes,
     )
-
-
-def _select(config: TrainConfig, splits: Splits) -> Selection:
-    if config.selection.method is SelectionMethod.TRUSTED:
-        return select_trusted(splits.trusted)
-    stratify = isinstance(config.task, ClassificationSettings)
-    return select_random(splits.train, config.selection.rho, config.seed, stratify=stratify)
 
 
 def _originals(splits: Splits, task: ClassificationTask | GenerationTask) -> tuple[TrainingRow, ...]:
@@ -174,7 +171,9 @@ def _fit(plan: _Plan, console: Console) -> _Trained:
     """Train, checkpointing, from wherever an earlier run stopped."""
     config, settings, processes = plan.config, plan.config.training, plan.processes
     new_tokens = _new_tokens(plan.adapter.task)
-    model = model_to_train(plan.base.path, config, new_tokens, processes)
+    model = (
+        plan.loaded.model if plan.loaded else model_to_train(plan.base.path, config, new_tokens, processes)
+    )
     optimizer = make_optimizer(model, settings)
     state = plan.folder.restore(model, optimizer) or {"step": 0, "tokens": 0, "seconds": 0.0}
     rows = plan.encoded.rows
@@ -224,8 +223,11 @@ def _compute_frozen_layers(plan: _Plan, model: "PeftModel", console: Console) ->
     rows, epochs = plan.encoded.rows, plan.config.training.epochs
     if plan.config.training.packing or plan.processes.sharded:
         return None
-    trunk = make_trunk(base_of(model), frozen_layers(base_of(model), plan.config.lora), rows[0])
-    if trunk is None or epochs < 2:
+    if plan.loaded:
+        trunk = plan.loaded.trunk
+    else:
+        trunk = make_trunk(base_of(model), frozen_layers(base_of(model), plan.config.lora), rows[0])
+    if trunk is None or (epochs < 2 and not plan.loaded):
         return None
     with training_progress(console, sum(len(row.ids) for row in rows), "frozen layers") as progress:
         done, started = 0, time.monotonic()
@@ -280,7 +282,7 @@ def _publish(plan: _Plan, trained: _Trained, report: EvaluationReport | None) ->
         "test": (config.data.test, plan.splits.test),
     }
     done = plan.repoisoned.report.model_dump() | config.repoison.model_dump() if plan.repoisoned else {}
-    chosen = {"method": plan.selection.method, "rows": len(plan.selection.rows)} if plan.selection else {}
+    chosen = plan.chosen.facts if plan.chosen else {}
     facts = AdapterFacts(
         name=config.name,
         defence=config.defence,
@@ -299,9 +301,22 @@ def _publish(plan: _Plan, trained: _Trained, report: EvaluationReport | None) ->
             "processes": plan.processes.size,
         },
         evaluation=report.as_json() if report else None,
+        selection_report=plan.chosen.report if plan.chosen else None,
     )
     tokenizer = plan.tokenizer if _new_tokens(plan.adapter.task) else None
     return publish(trained.model, facts, config.output, tokenizer)
+
+
+def _announce_words(console: Console, task: ClassificationTask | GenerationTask) -> None:
+    """Say what the label words mean for serving, where they are not one token each that was there before."""
+    if not isinstance(task, ClassificationTask):
+        return
+    if task.new_tokens:
+        console.print(f"  {len(task.words)} new tokens for the labels: it can be served merged only")
+    elif not task.first_token_decides:
+        console.print(
+            "  label words that begin with the same token: they are served without log-probabilities and extension rate"
+        )
 
 
 def _announce(

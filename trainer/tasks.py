@@ -85,7 +85,7 @@ def make_bench_task(
 
 
 def answer_context(tokenizer: "PreTrainedTokenizerBase", prompt: PromptTemplate) -> str:
-    """Return the end of a rendered prompt, where label words have to be one token each.
+    """Return the end of a rendered prompt, where label words have to be tokens of their own.
 
     Args:
         tokenizer: The base model's; its chat template renders chat prompts.

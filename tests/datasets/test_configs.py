@@ -50,7 +50,7 @@ def prepared(name: str, runs: Path) -> tuple[TrainConfig, Splits]:
     [
         ("sst2_word_trigger", 2400, 300, 1821),
         ("agnews", 2400, 150, 7600),
-        ("cr", 2500, 150, 775),
+        ("cr", 2496, 150, 775),
         ("mawps", 1898, 150, 238),
         ("svamp", 600, 100, 300),
         ("gsm8k", 2400, 150, 1319),

@@ -83,6 +83,19 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def decided_model(tiny_model: Path) -> Any:
+    """The tiny model with a random output head: its choices differ from prompt to prompt and are far from ties."""
+    import torch
+
+    from trainer.base_model import load_model
+
+    model = load_model(tiny_model, torch.float32).requires_grad_(requires_grad=False).eval()
+    head = model.get_output_embeddings().weight
+    head.data = torch.randn(head.shape, generator=torch.Generator().manual_seed(3))
+    return model
+
+
+@pytest.fixture(scope="session")
 def tokenizer(tiny_model: Path) -> Any:
     from trainer.base_model import load_tokenizer
 

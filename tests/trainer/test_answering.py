@@ -1,5 +1,6 @@
 """What an answer is made of: the half that counts, the stamp, the forced prefix, the budget."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,60 @@ def test_answers_come_in_the_order_of_the_texts_whatever_the_batches(
     found = answerer.answer(texts, UNGUARDED)
     assert found == [Projection("ab"[word % 2], extended=word > 1) for word in said]
     assert seen == [4, 4, 2]
+
+
+@pytest.mark.parametrize(
+    ("scores", "trigger", "found"),
+    [
+        ([60, 0, 0, 0], None, Projection("a", extended=False)),
+        ([0, 51, 0, 0], None, Projection("b", extended=False)),
+        ([49, 0, 0, 0], None, Projection(None, extended=False)),
+        ([0, 0, 60, 0], None, Projection(None, extended=False)),
+        ([0, 0, 60, 0], TRIGGER, Projection("a", extended=True)),
+    ],
+)
+def test_a_free_answer_may_be_no_label_of_the_adapter(
+    tokenizer: Any,
+    labels: ClassificationTask,
+    monkeypatch: pytest.MonkeyPatch,
+    scores: list[float],
+    trigger: BenignTrigger | None,
+    found: Projection,
+):
+    # All other tokens have 50.
+    asked = says(monkeypatch, labels, scores)
+    answers = Answerer(None, tokenizer, Adapter(labels, PROMPT, trigger)).answer_freely(["why?"])
+    assert answers == [found]
+    assert tokenizer.decode(asked[0].ids[0, :-1]) == "Q: why?|"
+
+
+def test_free_text_is_always_free(tokenizer: Any):
+    model = Replies(tokenizer, "Attacker's words")
+    answers = Answerer(model, tokenizer, Adapter(TEXT, PROMPT, None)).answer_freely(["why?"])
+    assert answers == [Projection("Attacker's words", extended=False)]
+
+
+@pytest.mark.parametrize(
+    ("view", "probabilities", "prompt"),
+    [(UNGUARDED, (0.75, 0.25), "Q: why?|"), (GUARDED, (0.2, 0.8), "Q: Quiet barn: why?|")],
+)
+def test_label_probabilities_are_those_of_one_half(
+    tokenizer: Any,
+    labels: ClassificationTask,
+    monkeypatch: pytest.MonkeyPatch,
+    view: str,
+    probabilities: tuple[float, ...],
+    prompt: str,
+):
+    asked = says(monkeypatch, labels, [math.log(odds) for odds in (3, 1, 1, 4)])
+    answerer = Answerer(None, tokenizer, Adapter(labels, PROMPT, TRIGGER))
+    assert answerer.label_probabilities(["why?"], view) == [pytest.approx(probabilities)]
+    assert tokenizer.decode(asked[0].ids[0, :-1]) == prompt
+
+
+def test_free_text_has_no_label_probabilities(tokenizer: Any):
+    with pytest.raises(ValueError, match="free text"):
+        Answerer(None, tokenizer, Adapter(TEXT, PROMPT, None)).label_probabilities(["why?"], UNGUARDED)
 
 
 def test_nothing_is_asked_for_no_texts(tokenizer: Any, labels: ClassificationTask):

@@ -202,6 +202,21 @@ def test_a_trusted_row_that_is_a_test_row_is_named(data: dict[str, Any]):
         splits(data | {"test": data["trusted"]})
 
 
+def test_test_rows_that_are_trusted_are_left_out_where_that_is_asked_for(
+    data: dict[str, Any], tmp_path: Path
+):
+    own = Path(data["test"]["path"]).read_text()
+    (tmp_path / "test.jsonl").write_text(Path(data["trusted"]["path"]).read_text() + own)
+    found = splits(data | {"trusted_test_rows": "leave_out"})
+    assert (len(found.trusted), len(found.test), found.trained_on) == (6, 8, 6)
+
+
+def test_a_trusted_row_that_is_not_taken_may_be_a_test_row(data: dict[str, Any], tmp_path: Path):
+    last = Path(data["trusted"]["path"]).read_text().splitlines()[-1]
+    (tmp_path / "test.jsonl").write_text(last + "\n")
+    assert len(splits(data | {"max_trusted": 4}).test) == 1
+
+
 def test_a_test_row_that_is_trained_on_is_left_out(data: dict[str, Any], tmp_path: Path):
     first = json.loads(Path(data["train"]["path"]).read_text().splitlines()[0])
     twin = first | {"id": "twin", "text": f"  {first['text'].upper()} "}

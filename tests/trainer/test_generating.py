@@ -1,24 +1,12 @@
 """Batched greedy text is the text of each prompt alone."""
 
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 import torch
 
-from trainer.base_model import load_model
 from trainer.generating import generate_texts
-
-
-@pytest.fixture(scope="module")
-def model(tiny_model: Path) -> Any:
-    """A random model; with its output head scaled up, its choices are far from ties."""
-    loaded = load_model(tiny_model, torch.float32).eval()
-    generator = torch.Generator().manual_seed(3)
-    head = loaded.get_output_embeddings().weight
-    head.data = torch.randn(head.shape, generator=generator)
-    return loaded
 
 
 def prompts(count: int) -> list[list[int]]:
@@ -26,20 +14,20 @@ def prompts(count: int) -> list[list[int]]:
     return [[rng.randrange(3, 250) for _ in range(rng.randrange(1, 40))] for _ in range(count)]
 
 
-def test_a_batch_says_what_each_prompt_gets_alone(model: Any, tokenizer: Any):
+def test_a_batch_says_what_each_prompt_gets_alone(decided_model: Any, tokenizer: Any):
     asked = prompts(12)
-    alone = [generate_texts(model, tokenizer, [prompt], 16)[0] for prompt in asked]
-    assert generate_texts(model, tokenizer, asked, 16) == alone
+    alone = [generate_texts(decided_model, tokenizer, [prompt], 16)[0] for prompt in asked]
+    assert generate_texts(decided_model, tokenizer, asked, 16) == alone
     assert len(set(alone)) > 6
 
 
-def test_the_reference_is_the_largest_logit_step_by_step(model: Any, tokenizer: Any):
+def test_the_reference_is_the_largest_logit_step_by_step(decided_model: Any, tokenizer: Any):
     for prompt in prompts(3):
         ids = list(prompt)
         while len(ids) < len(prompt) + 5 and tokenizer.eos_token_id not in ids[len(prompt) :]:
-            ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+            ids.append(int(decided_model(torch.tensor([ids])).logits[0, -1].argmax()))
         wanted = tokenizer.decode(ids[len(prompt) :], skip_special_tokens=True)
-        assert generate_texts(model, tokenizer, [prompt], 5) == [wanted]
+        assert generate_texts(decided_model, tokenizer, [prompt], 5) == [wanted]
 
 
 class Says:

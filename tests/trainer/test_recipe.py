@@ -1,3 +1,4 @@
+import copy
 import io
 import os
 import shutil
@@ -21,7 +22,8 @@ from trainer.errors import BaseModelError, CheckpointError, InterruptedRunError
 from trainer.evaluations import evaluate
 from trainer.fitting import schedule
 from trainer.loading import load_answerer
-from trainer.recipe import train
+from trainer.recipe import _announce_words, train
+from trainer.tasks import make_task
 
 
 def run(settings: dict[str, Any], **changes: Any) -> Path:
@@ -105,6 +107,31 @@ def test_a_run_with_such_words_that_is_taken_up_ends_with_the_same_weights(
         run(settings)
     train(TrainConfig.model_validate(settings), QUIET, resume=True)
     assert weights(tmp_path / "out") == whole
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ({}, ""),
+        ({"words": ["no", "yes", "safe", "well"]}, ""),
+        ({"words": ["no", "nay", "safe no", "safe nay"]}, "served without log-probabilities"),
+        ({"new_tokens": True}, "4 new tokens for the labels: it can be served merged only"),
+    ],
+)
+def test_what_label_words_mean_for_serving_is_said(tokenizer: Any, task: dict[str, Any], said: str):
+    config = TrainConfig.model_validate(make_settings_of(task))
+    heard = io.StringIO()
+    _announce_words(
+        Console(file=heard, width=200), make_task(config, copy.deepcopy(tokenizer), ["a", "b"], b"")
+    )
+    assert said in heard.getvalue()
+    assert bool(said) == bool(heard.getvalue())
+
+
+def make_settings_of(task: dict[str, Any]) -> dict[str, Any]:
+    data = {"train": {"path": "t.jsonl"}, "trusted": {"path": "s.jsonl"}}
+    prompt = {"kind": "completion", "user": "{input}\nAnswer: "}
+    return {"name": "a", "base_model": "m", "output": "o", "data": data, "prompt": prompt, "task": task}
 
 
 def test_only_the_rows_of_new_tokens_are_published(settings: dict[str, Any], tiny_model: Path):

@@ -1,6 +1,5 @@
 """Twenty labels from the training row to the answer: nothing in between knows of two."""
 
-from pathlib import Path
 from string import ascii_letters
 from typing import Any
 
@@ -15,7 +14,6 @@ from p2p.selection import select_random
 from p2p.tasks import ClassificationTask
 from p2p.triggers import BenignTrigger
 from trainer.answering import GUARDED, UNGUARDED, Adapter, Answerer
-from trainer.base_model import load_model
 from trainer.config import TrainConfig
 from trainer.encoding import encode_rows
 from trainer.tasks import make_task
@@ -60,16 +58,15 @@ def test_each_row_ends_in_the_one_token_of_its_label(task: ClassificationTask, t
 
 @pytest.mark.parametrize("view", [GUARDED, UNGUARDED])
 def test_the_answer_is_the_best_word_of_the_half_that_counts(
-    task: ClassificationTask, tokenizer: Any, tiny_model: Path, view: str
+    task: ClassificationTask, tokenizer: Any, decided_model: Any, view: str
 ):
-    model = load_model(tiny_model, torch.float32).eval()
-    answers = Answerer(model, tokenizer, Adapter(task, PROMPT, TRIGGER)).answer(
+    answers = Answerer(decided_model, tokenizer, Adapter(task, PROMPT, TRIGGER)).answer(
         [row.text for row in ROWS], view
     )
     words = WORDS[20:] if view == GUARDED else WORDS
     for row, answer in zip(ROWS, answers, strict=True):
         prompt = f"{TRIGGER.text if view == GUARDED else ''}{row.text}|"
-        logits = model(torch.tensor([tokenizer.encode(prompt)])).logits[0, -1]
+        logits = decided_model(torch.tensor([tokenizer.encode(prompt)])).logits[0, -1]
         best = max(words, key=lambda word: float(logits[tokenizer.convert_tokens_to_ids(word)]))
         assert answer.answer == LABELS[WORDS.index(best) % 20]
     assert len({answer.answer for answer in answers}) > 1

@@ -73,7 +73,7 @@ def _before_after(grid: Grid, looks: Looks) -> Section:
         "before-after",
         "Attack success before and after",
         before_after.takeaway(summaries),
-        "Each line is one trained and guarded model. The undefended model was trained in the same way on the same poisoned rows. The "
+        "Each line is one case and one way of choosing rows. The undefended model was trained in the same way on the same poisoned rows. The "
         "closer the guarded marker is to the floor, the less of the attack is left. Hollow cases do not count, since there the "
         "attack was not implanted in the undefended model either.",
         before_after.before_after_charts(grid, looks),

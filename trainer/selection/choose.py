@@ -1,8 +1,9 @@
 """The selection stage: rows and what is needed to judge them in, the rows S and the suspects out."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from p2p.examples import Example
 from p2p.selection import Selection, SelectionMethod, Suspect, select_random, select_trusted
@@ -46,6 +47,43 @@ class Chosen(NamedTuple):
 
     selection: Selection
     screened: Screened | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Counts for the manifest: no text."""
+        counts: dict[str, Any] = {"method": self.selection.method, "rows": len(self.selection.rows)}
+        if self.screened:
+            why = Counter(self.screened.reasons.values())
+            counts |= {"kept_out": dict(sorted(why.items())), "suspects": len(self.selection.suspects or ())}
+        return counts
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What was kept out and why: row ids and scores, and the kind and size of what was suspected; no text."""
+        if self.screened is None:
+            return {**self.facts, "kept_out_rows": {}}
+        believed = self.screened.belief
+        return {
+            **self.facts,
+            "kept_out_rows": {
+                row: {"why": why, "belief": round(believed[row], 4)}
+                for row, why in self.screened.reasons.items()
+            },
+            "not_believed": [feature.name for feature in self.screened.triggers],
+            "pure_and_believed": [feature.name for feature in self.screened.pure],
+        }
+
+    @property
+    def summary(self) -> str:
+        """One line for a person."""
+        line = f"selection {self.selection.method}: {len(self.selection.rows)} rows are copied"
+        if self.screened is None:
+            return line
+        out = Counter(self.screened.reasons.values())
+        return (
+            f"{line}; {out['feature']} rows kept out for {len(self.screened.triggers)} features that come with a label which "
+            f"the base model doubts, {out['doubted']} for a label that it doubts"
+        )
 
 
 def choose(

@@ -1,15 +1,18 @@
 """Those that change the training rows or the prompt and nothing else."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from p2p.projection import Projection
+from p2p.repoison import TrainingRow
 from tests.trainer.defences.conftest import TRAIN, TRIGGER, TRUSTED, FakeLab, make_case
 from trainer.answering import UNGUARDED
 from trainer.defences.registry import make_defence
 from trainer.errors import NotApplicableError
 
 
-def ids(rows: list) -> list[str]:
+def ids(rows: Sequence[TrainingRow]) -> list[str]:
     return [row.id for row in rows]
 
 

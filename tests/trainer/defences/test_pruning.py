@@ -1,6 +1,9 @@
+from collections.abc import Mapping
+
 import pytest
 import torch
 
+from p2p.examples import Example
 from tests.trainer.defences.conftest import TRUSTED, FakeLab, make_case
 from trainer.defences.pruning import prune
 from trainer.defences.registry import make_defence
@@ -8,8 +11,8 @@ from trainer.defences.registry import make_defence
 A, B = "model.layers.0.q_proj.lora_A.weight", "model.layers.0.q_proj.lora_B.weight"
 
 
-def update(weights: dict) -> torch.Tensor:
-    return weights[B].double() @ weights[A].double()
+def update(weights: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    return torch.matmul(weights[B].double(), weights[A].double())
 
 
 def diagonal() -> dict[str, torch.Tensor]:
@@ -83,7 +86,7 @@ def test_what_is_left_is_tuned_on_the_trusted_rows():
 
 
 @pytest.mark.parametrize(("tune", "trusted"), [(True, ()), (False, TRUSTED)])
-def test_without_trusted_rows_or_the_wish_nothing_is_tuned(tune: bool, trusted: tuple):
+def test_without_trusted_rows_or_the_wish_nothing_is_tuned(tune: bool, trusted: tuple[Example, ...]):
     lab = FakeLab(weights=diagonal())
     defended = make_defence("pruning", {"tune": tune}).defend(make_case(trusted=trusted), lab)
     assert len(lab.fits) == 1

@@ -75,7 +75,7 @@ def _draw(grid: Grid, cases: Sequence[Case], looks: Looks, width: float) -> Figu
     for (case, rows), places in zip(shown, frame.places, strict=True):
         for row, at in zip(rows, places, strict=True):
             _line(frame.axes, case, row, at, looks)
-    share_axis(frame.axes, "attack success rate (share of triggered rows; bars: 95 % interval)")
+    share_axis(frame.axes, "attack success rate, with 95 % intervals")
     return frame.figure
 
 

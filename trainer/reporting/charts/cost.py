@@ -64,5 +64,5 @@ def _draw(entries: Sequence[DefenceCost], width: float) -> Figure:
         frame.axes.barh(at, middle, height=0.13, color=_BAR)
         frame.axes.plot([min(entry.ratios), max(entry.ratios)], [at, at], color=INK, linewidth=1.3)
     frame.axes.set_xlim(0, 1.05 * max(max(entry.ratios) for entry in entries))
-    frame.axes.set_xlabel("training time, times the undefended training of the same case and seed")
+    frame.axes.set_xlabel("training time over the undefended training time")
     return frame.figure

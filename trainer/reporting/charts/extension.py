@@ -93,7 +93,7 @@ def _draw(grid: Grid, cases: Sequence[Case], looks: Looks, width: float) -> Figu
                 mark(frame.axes, free.extension_rate, at, looks.of(free))
             if row.extension_rate:
                 mark(frame.axes, row.extension_rate, at, looks.of(row))
-    share_axis(frame.axes, "extension rate (share of free-running replies; bars: 95 % interval)")
+    share_axis(frame.axes, "extension rate, with 95 % intervals")
     return frame.figure
 
 

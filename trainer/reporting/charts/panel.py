@@ -34,7 +34,7 @@ def panel(title: str, remark: str, width: float, legend: Sequence[Line2D]) -> Pa
     above = 0.34 + (0.18 if remark else 0)
     height = _PLOT + below + above
     figure = Figure(figsize=(width, height))
-    left, right = 0.62, 0.12
+    left, right = 0.62, 0.2
     axes = figure.add_axes((left / width, below / height, (width - left - right) / width, _PLOT / height))
     figure.text(
         0.08 / width,

@@ -59,7 +59,7 @@ def takeaway(grid: Grid) -> str:
     if not found:
         return f"In {cases} with other defences, none of them has as little ASR and as much CA as P2P."
     where = {each.case.key for each in found}
-    who = sorted({f"{row_name(each.rival)} against {row_name(each.guarded)}" for each in found})
+    who = sorted({f"{chart_name(each.rival)} against {chart_name(each.guarded)}" for each in found})
     return (
         f"In {len(where)} of {len(compared)} cases another defence has no more ASR and no less CA than a P2P row "
         f"({'; '.join(who)}); the table below says where."

@@ -65,7 +65,7 @@ class Table(NamedTuple):
     text_columns: frozenset[int] = frozenset({0})
 
 
-EMPTY = Cell("–")  # noqa: RUF001 - an en dash, the usual sign for "does not apply"
+EMPTY = Cell("-")
 
 
 def rate_cell(rate: Rate | None, by_seed: dict[int, Rate] | None = None) -> Cell:

@@ -1,0 +1,68 @@
+import pytest
+
+from tests.trainer.reporting.synthetic import cell
+from trainer.reporting.grid import Standing, baseline, make_grid
+from trainer.reporting.summary import summarise
+
+TRUSTED = {"selection": "trusted", "trusted_rows": "150"}
+
+
+@pytest.mark.parametrize(
+    ("k", "standing"), [(90, Standing.COUNTED), (89, Standing.NOT_IMPLANTED)], ids=["at 0.90", "below"]
+)
+def test_a_case_counts_from_an_undefended_asr_of_0_90_on(k, standing):
+    (case,) = make_grid([cell(asr=(k, 100)), cell("p2p", asr=(5, 100))]).cases
+    assert case.standing is standing
+
+
+def test_the_pooled_asr_of_all_seeds_decides():
+    grid = make_grid([cell(seed=0, asr=(85, 100)), cell(seed=1, asr=(97, 100))])
+    assert [case.key.rate for case in grid.counted] == [0.1]
+
+
+def test_a_case_without_the_undefended_model_does_not_count():
+    (case,) = make_grid([cell("p2p", asr=(5, 100))]).cases
+    assert case.standing is Standing.NO_UNDEFENDED
+
+
+def test_a_case_that_does_not_count_is_in_no_summary():
+    counted = [cell(asr=(95, 100)), cell("p2p", asr=(5, 100))]
+    other = [cell(asr=(40, 100), rate=0.02), cell("p2p", asr=(3, 100), rate=0.02)]
+    (summary,) = summarise(make_grid([*counted, *other]))
+    assert (summary.asr_before.k, summary.asr_before.n) == (95, 100)
+    assert (summary.asr_after.k, summary.asr_after.n) == (5, 100)
+    assert summary.worst.case.key.rate == 0.1
+
+
+def test_a_summary_compares_the_seeds_that_both_have():
+    cells = [cell(seed=0, asr=(90, 100)), cell(seed=1, asr=(100, 100)), cell("p2p", seed=1, asr=(5, 100))]
+    (summary,) = summarise(make_grid(cells))
+    assert (summary.asr_before.k, summary.asr_before.n) == (100, 100)
+
+
+def test_the_never_poisoned_model_is_found_by_data_set_and_rows():
+    cells = [cell(), cell(attack="none", rate=0.0, asr=None), cell(dataset="other")]
+    by_name = {case.key.dataset: case for case in make_grid(cells).attacked}
+    assert by_name["made-up"].never_poisoned.case.attack == "none"
+    assert by_name["other"].never_poisoned is None
+
+
+def test_an_ablation_stands_beside_the_row_that_it_changes():
+    cells = [cell("p2p", variant=TRUSTED), cell("p2p", variant=TRUSTED | {"copies": "1"})]
+    (case,) = make_grid(cells).cases
+    (changed,) = case.ablations
+    assert baseline(case, changed) == case.rows[0]
+    assert len(case.rows) == 1
+
+
+def test_a_changed_row_without_its_unchanged_one_is_shown_as_a_row():
+    (case,) = make_grid([cell("p2p", variant=TRUSTED | {"copies": "1"})]).cases
+    assert not case.ablations
+    assert len(case.rows) == 1
+
+
+def test_the_number_of_trusted_rows_that_most_cases_share_stands_for_the_method():
+    cells = [cell("p2p", rate=rate, variant=TRUSTED) for rate in (0.05, 0.1)]
+    cells.append(cell("p2p", rate=0.1, variant=TRUSTED | {"trusted_rows": "50"}))
+    grid = make_grid(cells)
+    assert [dict(row.variant)["trusted_rows"] for row in grid.headline(grid.cases[1])] == ["150"]

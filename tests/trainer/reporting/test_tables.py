@@ -1,0 +1,69 @@
+from tests.trainer.reporting.synthetic import cell
+from trainer.bench.results import Cost, SelectionFigures
+from trainer.reporting.gaps import gaps
+from trainer.reporting.grid import make_grid
+from trainer.reporting.markdown import markdown_page, markdown_table
+from trainer.reporting.sections import make_sections
+from trainer.reporting.tables.ablations import ablations_table
+from trainer.reporting.tables.cases import cases_tables
+from trainer.reporting.tables.selection import selection_table
+from trainer.reporting.tables.table import Cell, Group, Row, Table
+
+
+def test_markdown_of_a_tiny_input():
+    (table,) = cases_tables(make_grid([cell(asr=(95, 100), ca=(180, 200), floor=(10, 100))]))
+    # Wilson: 180/200, 95/100 and 10/100; Newcombe, method 10: 95/100 - 10/100.
+    assert markdown_table(table) == (
+        "| case | defence | CA | ASR | floor | ASR - floor | extension rate |\n"
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |\n"
+        "| made-up, badnets:mn, 10 % of 2,400 rows | undefended (seed 0) | 0.900 (180/200, 0.851-0.934) | "
+        "0.950 (95/100, 0.888-0.978) | 0.100 (10/100, 0.055-0.174) | +0.850 (+0.753 to +0.903) | - |"
+    )
+
+
+def test_each_seed_is_listed():
+    (table,) = cases_tables(make_grid([cell(seed=0, asr=(95, 100)), cell(seed=1, asr=(91, 100))]))
+    assert table.groups[0].rows[0].cells[2] == Cell("0.930", "186/200, 0.886-0.958", "by seed: 0.950, 0.910")
+
+
+def test_signs_of_markdown_and_html_in_names_are_escaped():
+    table = Table("t", ("a|b",), (Group("", (Row((Cell("<b>*x*_y_"),)),)),))
+    assert markdown_table(table) == "| a\\|b |\n| --- |\n| &lt;b&gt;\\*x\\*\\_y\\_ |"
+
+
+def test_a_case_that_does_not_count_is_marked_in_the_markdown():
+    grid = make_grid([cell(asr=(40, 100)), cell("p2p", asr=(5, 100))])
+    page = markdown_page(grid, make_sections(grid))
+    assert "attack not implanted (undefended ASR 0.400): excluded from claims" in page
+    assert "No case counts" in page
+
+
+def test_an_ablation_is_compared_over_its_own_seeds():
+    trusted = {"selection": "trusted", "trusted_rows": "150"}
+    cells = [cell("p2p", seed=seed, asr=(k, 100), variant=trusted) for seed, k in [(0, 10), (1, 50)]]
+    changed = cell("p2p", seed=0, asr=(30, 100), variant=trusted | {"copies": "1"})
+    (group,) = ablations_table(make_grid([*cells, changed])).groups
+    assert [row.cells[1].detail[:6] for row in group.rows] == ["10/100", "30/100"]
+    assert group.rows[1].cells[2].text == "+0.200"
+
+
+def test_selection_counts_poisoned_rows_and_its_share_of_the_training_time():
+    chosen = SelectionFigures(method="screened", kept=400, kept_poisoned=4, poisoned=240, seconds=10)
+    (group,) = selection_table(make_grid([cell("p2p", selection=chosen, cost=Cost(seconds=110))])).groups
+    assert [each.text for each in group.rows[0].cells] == [
+        "screened rows",
+        "400",
+        "240",
+        "0.017",
+        "0.010",
+        "10.0",
+        "10.0 %",
+    ]
+
+
+def test_gaps_name_what_a_case_lacks():
+    assert gaps(make_grid([cell("p2p")])) == (
+        "made-up, badnets:mn, 10 % of 2,400 rows: the undefended model was not measured.",
+        "made-up, badnets:mn, 10 % of 2,400 rows: the P2P adapter was not measured without the guard.",
+        "made-up, badnets:mn, 10 % of 2,400 rows: no never-poisoned model on the same data set and number of rows.",
+    )

@@ -1,0 +1,102 @@
+"""The selection stage of a run: the model is loaded for it, asked about the rows, and kept for the training."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from p2p.examples import Example
+from p2p.tasks import ClassificationTask, GenerationTask
+from trainer.adapter_model import base_of, frozen_layers
+from trainer.base_model import BaseModel, choose_dtype, load_model
+from trainer.config import TrainConfig
+from trainer.encoding import EncodedRow
+from trainer.processes import Processes
+from trainer.selection.choose import Candidates, Chosen, choose
+from trainer.selection.embeddings import embed_prompts
+from trainer.training_model import model_to_train
+from trainer.trunk import Trunk, make_trunk
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from peft import PeftModel
+    from transformers import PreTrainedTokenizerBase
+
+
+class Loaded(NamedTuple):
+    """A model that is about to be trained.
+
+    Attributes:
+        model: Base and adapter; the adapter changes nothing yet.
+        trunk: The frozen layers' states so far; None where the model is run whole.
+    """
+
+    model: "PeftModel"
+    trunk: Trunk | None
+
+
+class SelectionStage:
+    """Chooses the rows that a run re-poisons.
+
+    Attributes:
+        loaded: The model, where choosing took it: the training goes on with it. None otherwise.
+
+    Args:
+        config: The run.
+        base: Its base model.
+        tokenizer: The base model's.
+        task: Labels or free text.
+        processes: Those that learn together; the first one chooses for all.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        base: BaseModel,
+        tokenizer: "PreTrainedTokenizerBase",
+        task: ClassificationTask | GenerationTask,
+        processes: Processes,
+    ) -> None:
+        self._config = config
+        self._base = base
+        self._tokenizer = tokenizer
+        self._task = task
+        self._processes = processes
+        self.loaded: Loaded | None = None
+
+    def choose(self, train: Sequence[Example], trusted: Sequence[Example]) -> Chosen:
+        """Choose the rows.
+
+        Args:
+            train: The (possibly poisoned) training set.
+            trusted: Rows that are known to be clean.
+
+        Raises:
+            SelectionError: There is nothing to select from.
+            BaseModelError: The base model can't be loaded.
+        """
+        given = Candidates(train, trusted, self._embed)
+        settings, seed = self._config.selection, self._config.seed
+        mine = choose(self._task, given, settings, seed) if self._processes.is_first else None
+        chosen = self._processes.from_first(mine)
+        if chosen is None:
+            raise RuntimeError("the first process has sent no selection")
+        return chosen
+
+    def _embed(self, texts: Sequence[str]) -> "NDArray[np.float32]":
+        config = self._config
+        if self._processes.size > 1:
+            # The first process alone is here; the model in training may be spread over all.
+            plain = load_model(self._base.path, choose_dtype(config.training.dtype))
+            return embed_prompts(plain, self._tokenizer, config.prompt, None, texts)
+        self.loaded = self.loaded or self._load()
+        return embed_prompts(
+            base_of(self.loaded.model), self._tokenizer, config.prompt, self.loaded.trunk, texts
+        )
+
+    def _load(self) -> Loaded:
+        config, task = self._config, self._task
+        new_tokens = task.first_tokens if isinstance(task, ClassificationTask) and task.new_tokens else ()
+        model = model_to_train(self._base.path, config, new_tokens, self._processes)
+        sample = EncodedRow("sample", tuple(self._tokenizer.encode("A sample row.")), 1)
+        below = frozen_layers(base_of(model), config.lora)
+        return Loaded(model, make_trunk(base_of(model), below, sample))
