@@ -79,7 +79,7 @@ def test_two_processes_make_the_adapter_of_one(tmp_path: Path, tiny_model: Path,
 @pytest.mark.parametrize("kind", ["processes", "fsdp"])
 def test_two_processes_that_were_stopped_go_on(tmp_path: Path, tiny_model: Path, kind: str):
     slow = settings_of(tmp_path, tiny_model)
-    slow["training"] |= {"epochs": 30, "batch_size": 8, "checkpoint_minutes": 0.0005}
+    slow["training"] |= {"epochs": 8, "batch_size": 8, "checkpoint_minutes": 0.0005}
     whole = train(TrainConfig.model_validate(slow | {"output": str(tmp_path / "whole")}), QUIET).path
     config = write(tmp_path, slow)
     process = launch(kind, config)
