@@ -77,7 +77,10 @@ def test_trusted_selection_without_trusted_rows_is_a_contradiction(tmp_path: Pat
         load(tmp_path, GOOD | {"data": {"train": {"path": "t.jsonl"}}})
 
 
-@pytest.mark.parametrize("change", [{"selection": {"method": "random"}}, {"selection": {"method": "screened"}}, {"defence": "none"}])
+@pytest.mark.parametrize(
+    "change",
+    [{"selection": {"method": "random"}}, {"selection": {"method": "screened"}}, {"defence": "none"}],
+)
 def test_what_copies_no_trusted_row_needs_none(tmp_path: Path, change: dict[str, Any]):
     assert load(tmp_path, GOOD | {"data": {"train": {"path": "t.jsonl"}}} | change).data.trusted is None
 

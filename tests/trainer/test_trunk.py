@@ -73,7 +73,9 @@ def test_without_room_states_are_computed_each_time(adapted: Any, monkeypatch: p
     assert seen == [3, 3]
 
 
-@pytest.mark.parametrize(("family", "kept"), [("llama", True), ("qwen2", True), ("gemma2", True), ("granite", False)])
+@pytest.mark.parametrize(
+    ("family", "kept"), [("llama", True), ("qwen2", True), ("gemma2", True), ("granite", False)]
+)
 def test_a_model_that_scales_what_goes_in_is_run_whole(
     tiny_model: Path, tmp_path: Path, family: str, kept: bool
 ):

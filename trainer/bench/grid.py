@@ -25,7 +25,7 @@ from trainer.defences.base import Case
 from trainer.errors import NotApplicableError, TrainerError
 from trainer.tasks import make_bench_task
 
-# Raise it when a change of code changes figures; cells of another version are measured anew.
+# Raise it when a change of code or of a default changes figures; cells of another version are measured anew.
 _METHOD_VERSION = 1
 
 
@@ -118,7 +118,8 @@ class Grid:
         task = make_bench_task(
             dataset.task, dataset.prompt, lab.tokenizer, [row.answer for row in rows.clean], cell.seed
         )
-        case = Case(task, dataset.prompt, rows.train, rows.trusted, cell.seed)
+        trusted = rows.trusted if defence.trusted else ()
+        case = Case(task, dataset.prompt, rows.train, trusted, cell.seed)
         try:
             measured = measure(case, rows, defence, lab)
         except NotApplicableError as error:
@@ -126,6 +127,7 @@ class Grid:
             return
         result = finished_result(
             measured,
+            self._base.id,
             key=self.key(cell),
             suite=suite.name,
             case=CaseId(
@@ -161,11 +163,12 @@ class Grid:
         content = {
             "method": _METHOD_VERSION,
             "base_model": self._base.id,
-            "lora": suite.lora.model_dump(mode="json"),
-            "training": suite.training.model_dump(mode="json"),
-            "dataset": suite.datasets[spec.dataset].model_dump(mode="json"),
-            "case": spec.model_dump(mode="json"),
-            "defence": suite.defences[cell.defence_name].model_dump(mode="json"),
+            # Defaults are left out: a setting that is new leaves the cells of those who do not use it as they are.
+            "lora": suite.lora.model_dump(mode="json", exclude_defaults=True),
+            "training": suite.training.model_dump(mode="json", exclude_defaults=True),
+            "dataset": suite.datasets[spec.dataset].model_dump(mode="json", exclude_defaults=True),
+            "case": spec.model_dump(mode="json", exclude_defaults=True),
+            "defence": suite.defences[cell.defence_name].model_dump(mode="json", exclude_defaults=True),
             "seed": cell.seed,
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -78,11 +78,12 @@ def measure(case: Case, rows: BenchCase, spec: DefenceSpec, lab: BenchLab) -> Me
     )
 
 
-def finished_result(measured: Measured, **named: object) -> CellResult:
+def finished_result(measured: Measured, base_model: str, **named: object) -> CellResult:
     """Return a cell's result, with versions and the time.
 
     Args:
         measured: What it gave.
+        base_model: The base model's id, which stands among the versions.
         named: The rest of :class:`trainer.bench.results.CellResult`: key, suite, case, defence, variant.
     """
     return CellResult.model_validate(
@@ -92,7 +93,7 @@ def finished_result(measured: Measured, **named: object) -> CellResult:
             "selection": measured.selection,
             "cost": measured.cost,
             "curve": measured.curve,
-            "versions": {name: version(name) for name in _PACKAGES},
+            "versions": {"base model": base_model} | {name: version(name) for name in _PACKAGES},
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
     )

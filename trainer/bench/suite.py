@@ -92,7 +92,7 @@ class DefenceSpec(Settings):
         parameters: Its own parameters.
         selection: For defences that select rows.
         repoison: For defences that make copies.
-        known_trigger: Whether the attacker put the benign trigger into the poisoned rows.
+        trusted: Whether the defence is given the case's trusted rows.
     """
 
     defence: str
@@ -100,7 +100,7 @@ class DefenceSpec(Settings):
     parameters: dict[str, Any] = Field(default_factory=dict)
     selection: SelectionSettings = SelectionSettings()
     repoison: RepoisonSettings = RepoisonSettings()
-    known_trigger: bool = False
+    trusted: bool = True
 
 
 class GridSpec(Settings):
