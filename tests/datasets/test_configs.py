@@ -40,7 +40,7 @@ def prepared(name: str, runs: Path) -> tuple[TrainConfig, Splits]:
     assert done.exit_code == 0, done.output
     given = words["train"]
     sets = [given[at + 1].split("=", 1) for at, word in enumerate(given) if word == "--set"]
-    config = load_config(path, dict(sets) | {"data.train.path": words["attack"][2]})
+    config = load_config(path, dict(sets) | {"data.train.path": words["attack"][3]})
     labels = config.task.labels if isinstance(config.task, ClassificationSettings) else None
     return config, load_splits(config.data, labels, classify=labels is not None)
 

@@ -23,7 +23,8 @@ def page(tmp_path_factory) -> str:
         cell("onion", attack=EVIL, asr=(40, 100)),
     ]
     write_report(write(cells, folder / "cells"), folder / "out")
-    return (folder / "out" / "index.html").read_text(encoding="utf-8")
+    page: str = (folder / "out" / "index.html").read_text(encoding="utf-8")
+    return page
 
 
 class Tags(HTMLParser):
