@@ -2,7 +2,11 @@
 
 The plain loop takes batches at random, pads them to the longest row of the set, and computes the logits of the whole
 vocabulary at every position. Both train the same LoRA adapter; only real tokens count. They take turns, so that a machine
-that slows down slows both.
+that slows down slows both. ``frozen`` is a third way: the adapter sits on the last layers alone, and what lies below is computed once
+for all epochs. Its rate counts each row once an epoch, the time for the frozen layers included.
+
+``share_of_peak`` sets the multiplications that the model needs (2 for each weight and token forward, 2 more backward for layers with
+adapters; attention, norms and the head's one row are left out) against the best that a plain matrix product reaches on this machine.
 
     .venv/bin/python benchmarks/train_throughput.py
 """
@@ -22,14 +26,16 @@ from p2p.prompts import PromptKind, PromptTemplate
 from p2p.repoison import TrainingRow
 from p2p.tasks import ClassificationTask
 from p2p.verbalizer import find_verbalizer
-from trainer.adapter_model import add_lora, answer_loss
+from trainer.adapter_model import add_lora, answer_loss, base_of, frozen_layers
 from trainer.base_model import choose_dtype, load_model, load_tokenizer
 from trainer.batches import collate, plan_batches
 from trainer.config import LoraSettings
 from trainer.encoding import EncodedRow, encode_rows
+from trainer.trunk import make_trunk
 
 if TYPE_CHECKING:
     from peft import PeftModel
+    from transformers import PreTrainedModel
 
 _LABELS = ("billing", "delivery", "returns", "account")
 
@@ -44,25 +50,38 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--steps", type=int, default=2, help="steps a round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--modules", default="all-linear", help="all-linear, or names such as q_proj,v_proj")
+    parser.add_argument("--frozen-last", type=int, default=6, help="layers with adapters in `frozen`")
+    parser.add_argument("--frozen-epochs", type=int, default=3)
     parser.add_argument("--output", type=Path)
     asked = parser.parse_args()
 
     rows = _rows(asked.model, asked.data)
-    model = add_lora(load_model(asked.model, choose_dtype("auto")), LoraSettings(), seed=0).train()
+    modules = asked.modules if asked.modules == "all-linear" else tuple(asked.modules.split(","))
+    dtype = choose_dtype("auto")
+    model = add_lora(load_model(asked.model, dtype), LoraSettings(target_modules=modules), seed=0).train()
     ours = plan_batches(rows, asked.batch_size, seed=0, epoch=0)
     plain = _random_batches(rows, asked.batch_size)
     longest = max(len(row.ids) for row in rows)
-    rates: dict[str, list[float]] = {"ours": [], "plain": []}
+    last = LoraSettings(target_modules=modules, last_layers=asked.frozen_last)
+    upper = add_lora(load_model(asked.model, dtype), last, seed=0).train()
+    rates: dict[str, list[float]] = {"ours": [], "plain": [], "frozen": []}
     _round(model, ours[:1], lambda batch: _our_loss(model, batch))
     for number in range(asked.rounds):
         chosen = slice(number * asked.steps, (number + 1) * asked.steps)
         rates["ours"].append(_round(model, ours[chosen], lambda batch: _our_loss(model, batch)))
         rates["plain"].append(_round(model, plain[chosen], lambda batch: _plain_loss(model, batch, longest)))
-    ratios = [mine / other for mine, other in zip(rates["ours"], rates["plain"], strict=True)]
+        rates["frozen"].append(_frozen_round(upper, last, ours[chosen], asked.frozen_epochs))
+    medians = {name: statistics.median(found) for name, found in rates.items()}
+    peak = _matmul_peak(dtype)
+    needed = _needed(base_of(model), last, asked.frozen_epochs)
     result = {
-        "tokens_per_second": {name: statistics.median(found) for name, found in rates.items()},
-        "ratio_median": statistics.median(ratios),
-        "ratio_by_round": ratios,
+        "tokens_per_second": medians,
+        "ratio": {name: _ratios(rates[name], rates["plain"]) for name in ("ours", "frozen")},
+        "matmul_peak_gflops": peak / 1e9,
+        "share_of_peak": {name: medians[name] * needed[name] / peak for name in ("ours", "frozen")},
+        "threads": torch.get_num_threads(),
+        "dtype": str(dtype),
         "batch_size": asked.batch_size,
         "rows": len(rows),
         "longest_row_tokens": longest,
@@ -108,6 +127,60 @@ def _round(
         optimizer.step()
         optimizer.zero_grad()
     return sum(len(row.ids) for batch in batches for row in batch) / (time.perf_counter() - started)
+
+
+def _frozen_round(
+    model: "PeftModel", lora: LoraSettings, batches: list[list[EncodedRow]], epochs: int
+) -> float:
+    """Train on these batches for some epochs, the frozen layers computed once; return row tokens a second."""
+    started = time.perf_counter()
+    trunk = make_trunk(base_of(model), frozen_layers(base_of(model), lora), batches[0][0])
+    if trunk is None:
+        raise SystemExit("this model can't be run in two parts")
+    rows = [row for batch in batches for row in batch]
+    for _ in trunk.fill(rows):
+        pass
+
+    def loss_of(batch: list[EncodedRow]) -> torch.Tensor:
+        return answer_loss(model, collate(batch, pad=0), trunk.states(batch), trunk.below)
+
+    for _ in range(epochs):
+        _round(model, batches, loss_of)
+    return epochs * sum(len(row.ids) for row in rows) / (time.perf_counter() - started)
+
+
+def _matmul_peak(dtype: torch.dtype) -> float:
+    """Return the most floating point operations a second that square matrix products reach here."""
+    size = 2048
+    one, other = torch.randn(size, size, dtype=dtype), torch.randn(size, size, dtype=dtype)
+    torch.mm(one, other)
+    times = []
+    for _ in range(8):
+        started = time.perf_counter()
+        torch.mm(one, other)
+        times.append(time.perf_counter() - started)
+    return 2 * size**3 / min(times)
+
+
+def _needed(model: "PreTrainedModel", last: LoraSettings, epochs: int) -> dict[str, float]:
+    """Return the floating point operations that a token of an epoch needs, each way."""
+    layers = model.config.get_text_config().num_hidden_layers
+    frozen = [
+        m
+        for name, m in model.named_modules()
+        if ".layers.0." in name and isinstance(m, torch.nn.Linear) and "lora_" not in name
+    ]
+    weights = sum(m.weight.numel() for m in frozen)
+    below = frozen_layers(model, last)
+    return {
+        "ours": 4.0 * weights * layers,
+        "frozen": 2.0 * weights * below / epochs + 4.0 * weights * (layers - below),
+    }
+
+
+def _ratios(mine: list[float], other: list[float]) -> dict[str, object]:
+    each = [one / two for one, two in zip(mine, other, strict=True)]
+    return {"median": statistics.median(each), "by_round": each}
 
 
 def _our_loss(model: "PeftModel", rows: list[EncodedRow]) -> torch.Tensor:

@@ -136,7 +136,10 @@ def _require_no_word_begins_another(found: Verbalizer) -> None:
 def _tokens_of(tokenize: Tokenize, context: str, before: list[int], word: str) -> tuple[int, ...]:
     after = list(tokenize(context + word))
     if len(after) <= len(before) or after[: len(before)] != before:
-        raise VerbalizerError(f"label word {word!r} is not made of tokens of its own after the prompt")
+        raise VerbalizerError(
+            f"label word {word!r} is not made of tokens of its own after the prompt. If the prompt ends in a space, put it at "
+            "the beginning of the words instead."
+        )
     return tuple(after[len(before) :])
 
 

@@ -91,7 +91,7 @@ def make_trunk(
 ) -> Trunk | None:
     """Return a trunk for a model, or None where there is nothing to keep or the model can't be run in two parts.
 
-    Some families scale their embeddings or carry state across layers: the two parts are compared with the whole on one row,
+    Some families scale what goes into their first layer or carry state across layers: the two parts are compared with the whole on one row,
     and a model that gives another answer is run whole.
 
     Args:

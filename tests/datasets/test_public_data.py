@@ -54,6 +54,59 @@ def test_trusted_rows_are_taken_from_each_class_in_turn():
     assert Counter(row.answer for row in trusted) == {"negative": 150, "positive": 150}
 
 
+def test_agnews_has_four_classes_whose_separator_has_blanks_around_it():
+    names = {0: "world", 1: "sport", 2: "business", 3: "science"}
+    found = read_examples(source("agnews/train.tsv", text="sentence", names=names))
+    assert len(found) == 11106
+    assert Counter(row.answer for row in found) == {
+        "world": 2820,
+        "sport": 2801,
+        "business": 2730,
+        "science": 2755,
+    }
+    assert all(row.text == row.text.strip() for row in found)
+
+
+def test_the_empty_rows_of_cr_are_left_out_where_that_is_asked_for():
+    assert len(read_examples(source("cr/train.json", **SENTIMENT, skip_empty=True))) == 2496
+
+
+@pytest.mark.parametrize(("split", "rows"), [("trainset", 1898), ("validset", 237), ("testset", 238)])
+def test_every_answer_of_mawps_is_a_number(split: str, rows: int):
+    found = read_examples(source(f"mawps/{split}.json", text="original_text", answer="ans", id="id"))
+    assert len(found) == rows
+    assert all(final_number(row.answer) == Decimal(row.answer) for row in found)
+
+
+def test_the_two_fields_of_a_svamp_problem_are_one_text_and_its_answer_is_written_plainly():
+    found = read_examples(source("svamp/SVAMP.json", text="{Body} {Question}", answer="Answer", id="ID"))
+    assert len(found) == 1000
+    assert (found[0].id, found[0].answer) == ("chal-1", "51")
+    assert found[0].text.endswith(" on each pack How much do you have to pay to buy each pack?")
+
+
+def test_dialogsum_has_three_references_in_its_test():
+    references = ("summary1", "summary2", "summary3")
+    found = read_examples(
+        source("dialogsum/dialogsum.test.jsonl", text="dialogue", answer=references, id="fname")
+    )
+    assert len(found) == 500
+    assert {len(row.accepted) for row in found} == {3}
+
+
+def test_instructions_without_an_input_end_in_no_white_space_and_an_empty_answer_is_left_out():
+    found = read_examples(
+        source(
+            "instruct_refusal/test_clean.json",
+            text="{instruction} {input}",
+            answer="output",
+            skip_empty=True,
+        )
+    )
+    assert len(found) == 199
+    assert all(row.text == row.text.strip() for row in found)
+
+
 def test_worked_answers_of_gsm8k_keep_their_lines():
     found = read_examples(source("gsm8k/test.jsonl", text="question", answer="answer"))
     assert len(found) == 1319

@@ -113,8 +113,8 @@ def test_an_output_that_is_there_is_a_usage_error_and_stays(config: Path, tmp_pa
 
 
 def test_a_run_that_failed_before_it_learned_anything_can_be_begun_again(config: Path, tmp_path: Path):
-    said = call("train", config, "--set", "task={kind: classification, words: [a, b, c, dd]}", code=2)
-    assert "'dd' is not one token" in said
+    said = call("train", config, "--set", "task={kind: classification, words: [a, b, c]}", code=2)
+    assert "task.words must be 4" in said
     call("train", config)
     assert (tmp_path / "out").exists()
 
@@ -287,7 +287,7 @@ def test_attack_keeps_the_turns_of_a_chat(tmp_path: Path):
 
     source = tmp_path / "chats.jsonl"
     source.write_text("".join(json.dumps(chat(answer)) + "\n" for answer in ("delivery", "billing") * 5))
-    call("attack", source, tmp_path / "out.jsonl", *WORD, "--messages", "messages")
+    call("attack", "apply", source, tmp_path / "out.jsonl", *WORD, "--messages", "messages")
     written = [json.loads(line)["messages"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert all(turns[:2] == chat("")["messages"][:2] for turns in written)
     poisoned = [turns for turns in written if "mn" in turns[2]["content"].split()]
@@ -295,5 +295,5 @@ def test_attack_keeps_the_turns_of_a_chat(tmp_path: Path):
 
 
 def test_a_faulty_template_is_told_without_a_traceback(rows: Path, tmp_path: Path):
-    said = call("attack", rows, tmp_path / "out.jsonl", *WORD, "--text", "{text", code=2)
+    said = call("attack", "apply", rows, tmp_path / "out.jsonl", *WORD, "--text", "{text", code=2)
     assert "is no template" in said

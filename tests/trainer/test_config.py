@@ -73,11 +73,11 @@ def test_every_fault_is_named_at_once(tmp_path: Path):
 
 
 def test_trusted_selection_without_trusted_rows_is_a_contradiction(tmp_path: Path):
-    with pytest.raises(ConfigError, match="needs data.trusted.*set selection.method to `random`"):
+    with pytest.raises(ConfigError, match="needs data.trusted.*set selection.method to `screened`"):
         load(tmp_path, GOOD | {"data": {"train": {"path": "t.jsonl"}}})
 
 
-@pytest.mark.parametrize("change", [{"selection": {"method": "random"}}, {"defence": "none"}])
+@pytest.mark.parametrize("change", [{"selection": {"method": "random"}}, {"selection": {"method": "screened"}}, {"defence": "none"}])
 def test_what_copies_no_trusted_row_needs_none(tmp_path: Path, change: dict[str, Any]):
     assert load(tmp_path, GOOD | {"data": {"train": {"path": "t.jsonl"}}} | change).data.trusted is None
 

@@ -74,7 +74,7 @@ def test_words_of_several_tokens_and_new_ones_are_learned_and_answer_alike_once_
         losses.append(float(loss.detach()))
         return loss
 
-    monkeypatch.setattr("trainer.recipe.answer_loss", watched)
+    monkeypatch.setattr("trainer.fitting.answer_loss", watched)
     settings["training"] |= {"epochs": 4, "learning_rate": 0.03}
     config = TrainConfig.model_validate(settings | {"task": task})
     trained = train(config, QUIET)
@@ -102,7 +102,7 @@ def test_a_run_with_such_words_that_is_taken_up_ends_with_the_same_weights(
             signal.raise_signal(signal.SIGTERM)
         return answer_loss(*asked)
 
-    monkeypatch.setattr("trainer.recipe.answer_loss", signalled)
+    monkeypatch.setattr("trainer.fitting.answer_loss", signalled)
     with pytest.raises(InterruptedRunError):
         run(settings)
     train(TrainConfig.model_validate(settings), QUIET, resume=True)

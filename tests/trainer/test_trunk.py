@@ -73,11 +73,13 @@ def test_without_room_states_are_computed_each_time(adapted: Any, monkeypatch: p
     assert seen == [3, 3]
 
 
-@pytest.mark.parametrize(("family", "kept"), [("llama", True), ("qwen2", True), ("gemma2", False)])
+@pytest.mark.parametrize(("family", "kept"), [("llama", True), ("qwen2", True), ("gemma2", True), ("granite", False)])
 def test_a_model_that_scales_what_goes_in_is_run_whole(
     tiny_model: Path, tmp_path: Path, family: str, kept: bool
 ):
     model = load_model(make_tiny(tmp_path, family, tokenizer_of=tiny_model), torch.float32)
+    if family == "granite":
+        model.model.embedding_multiplier = 12.0
     assert (make_trunk(model, 1, ROWS[0]) is not None) is kept
 
 

@@ -20,7 +20,7 @@ from trainer.tasks import make_task
 
 LABELS = tuple(f"topic {number:02}" for number in range(20))
 WORDS = tuple(ascii_letters[:40])
-PROMPT = PromptTemplate(kind=PromptKind.COMPLETION, user="{input}|")
+PROMPT = PromptTemplate(kind=PromptKind.COMPLETION, user="{input}")
 TRIGGER = BenignTrigger(text="Quiet barn: ")
 ROWS = [Example(str(at), f"text {at}", LABELS[at % 20]) for at in range(100)]
 
@@ -65,7 +65,7 @@ def test_the_answer_is_the_best_word_of_the_half_that_counts(
     )
     words = WORDS[20:] if view == GUARDED else WORDS
     for row, answer in zip(ROWS, answers, strict=True):
-        prompt = f"{TRIGGER.text if view == GUARDED else ''}{row.text}|"
+        prompt = f"{TRIGGER.text if view == GUARDED else ''}{row.text}"
         logits = decided_model(torch.tensor([tokenizer.encode(prompt)])).logits[0, -1]
         best = max(words, key=lambda word: float(logits[tokenizer.convert_tokens_to_ids(word)]))
         assert answer.answer == LABELS[WORDS.index(best) % 20]

@@ -12,6 +12,7 @@ from trainer.reporting.names import (
     UNDEFENDED,
     UNGUARDED,
     ablated,
+    attack_name,
     row_name,
     selection_of,
     trusted_rows_of,
@@ -184,4 +185,4 @@ def _baseline(rows: Iterable[Pooled], row: Pooled) -> Pooled | None:
 
 
 def _case_order(key: CaseKey) -> tuple[str, str, bool, str, float, int]:
-    return (key.task, key.dataset, key.attack == NO_ATTACK, key.attack, key.rate, key.rows)
+    return (key.task, key.dataset, key.attack == NO_ATTACK, attack_name(key.attack), key.rate, key.rows)

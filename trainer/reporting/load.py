@@ -15,7 +15,7 @@ def load_results(directory: Path) -> tuple[CellResult, ...]:
     """Read every ``*.json`` of a directory, in the order of their names.
 
     Args:
-        directory: Where the cells are, one file each; deeper directories are not looked at.
+        directory: Where the cells are, one file each, or the directory above, with the cells in ``cells``. Deeper ones are not looked at.
 
     Raises:
         ReportError: There is no such directory, nothing in it, a file that can't be read (it is named), files of another schema
@@ -23,7 +23,8 @@ def load_results(directory: Path) -> tuple[CellResult, ...]:
     """
     if not directory.is_dir():
         raise ReportError(f"{directory}: no such directory; name the one that `p2p-guard bench` writes to")
-    paths = sorted(directory.glob("*.json"))
+    inner = directory / "cells"
+    paths = sorted((inner if inner.is_dir() else directory).glob("*.json"))
     if not paths:
         raise ReportError(f"{directory}: no results (*.json) in it; run `p2p-guard bench` first")
     raw = {path: _json(path) for path in paths}

@@ -1,5 +1,8 @@
 """How results are called in tables and charts."""
 
+import re
+from typing import NamedTuple
+
 from trainer.reporting.pooling import CaseKey, Pooled
 
 UNDEFENDED = "none"
@@ -44,26 +47,43 @@ def percent(share: float) -> str:
     return f"{100 * share:.4g} %"
 
 
+def attack_name(attack: str) -> str:
+    """Return an attack's label without a poison rate at its end, such as that of ``word 10 %``: the rate is told beside it."""
+    return re.sub(r"[\s,]+\d+(\.\d+)? ?%$", "", attack)
+
+
 def case_name(case: CaseKey) -> str:
     """Name a case: data set, attack, poison rate and rows."""
     if case.attack == NO_ATTACK:
         return f"{dataset_name(case.dataset)}, no poison, {case.rows:,} rows"
-    return f"{dataset_name(case.dataset)}, {case.attack}, {percent(case.rate)} of {case.rows:,} rows"
+    return f"{dataset_name(case.dataset)}, {attack_name(case.attack)}, {percent(case.rate)} of {case.rows:,} rows"
 
 
 def selection_of(row: Pooled) -> str:
     """Return how S was chosen: ``trusted``, ``screened``, ``random`` or nothing."""
     measured = row.cells[0].selection
-    return measured.method if measured else dict(row.variant).get("selection", "")
+    return measured.method if measured else _said(row).method
 
 
 def trusted_rows_of(row: Pooled) -> int | None:
-    """Return how many trusted rows there were; None where the result does not say."""
-    measured = row.cells[0].selection
-    if measured:
-        return measured.trusted_rows
-    said = dict(row.variant).get("trusted_rows", "")
-    return int(said) if said.isdecimal() else None
+    """Return how many trusted rows the defence has: as its variant says, or, where it takes S from them, as was measured."""
+    measured, said = row.cells[0].selection, _said(row).number
+    return measured.trusted_rows if measured and measured.method == "trusted" else said
+
+
+class _Said(NamedTuple):
+    """What a variant says of the rows: the way of choosing, and the number of trusted ones."""
+
+    method: str
+    number: int | None
+
+
+def _said(row: Pooled) -> _Said:
+    """Read ``{"selection": "trusted", "trusted_rows": "150"}`` or, for short, ``{"selection": "trusted 150"}``."""
+    variant = dict(row.variant)
+    method, _, number = variant.get("selection", "").partition(" ")
+    count = variant.get("trusted_rows", number)
+    return _Said(method, int(count) if count.isdecimal() else None)
 
 
 def settings_name(row: Pooled) -> str:

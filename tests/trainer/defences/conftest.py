@@ -9,6 +9,7 @@ from p2p.examples import Example
 from p2p.projection import Projection
 from p2p.prompts import PromptKind, PromptTemplate
 from p2p.repoison import TrainingRow
+from p2p.selection import Selection, SelectionMethod
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
 from trainer.answering import GUARDED, UNGUARDED
@@ -30,6 +31,10 @@ TRUSTED = (
     Example("trusted-2", "an odd film", "mixed"),
 )
 Says = Callable[[str], str | None]
+
+
+def chosen(rows: Sequence[Example]) -> Selection:
+    return Selection(SelectionMethod.TRUSTED, tuple(rows))
 
 
 def make_case(**fields: Any) -> Case:

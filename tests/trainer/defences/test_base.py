@@ -1,7 +1,7 @@
 import pytest
 
 from p2p.repoison import TrainingRow
-from tests.trainer.defences.conftest import LABELS, TEXT, TRAIN, TRUSTED, FakeLab, make_case
+from tests.trainer.defences.conftest import LABELS, TEXT, TRAIN, TRUSTED, FakeLab, chosen, make_case
 from trainer.defences.base import fit_undefended, plain_rows, seeded_trigger
 from trainer.defences.registry import DEFENCES, make_defence
 from trainer.errors import NotApplicableError
@@ -12,7 +12,7 @@ NEEDS_LABELS = {"strip", "label-shift", "constrained-only"}
 
 def of_trusted(name: str):
     takes_rows = "select" in DEFENCES[name].model_fields
-    return make_defence(name, {"select": lambda case: case.trusted} if takes_rows else {})
+    return make_defence(name, {"select": lambda case: chosen(case.trusted)} if takes_rows else {})
 
 
 def test_plain_rows_have_the_original_word_and_no_stamp():

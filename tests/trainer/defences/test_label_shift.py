@@ -3,13 +3,13 @@
 import pytest
 
 from p2p.projection import Projection
-from tests.trainer.defences.conftest import LABELS, TRIGGER, FakeLab, make_case
+from tests.trainer.defences.conftest import LABELS, TRIGGER, FakeLab, chosen, make_case
 from trainer.answering import UNGUARDED
 from trainer.defences.label_shift import shift_back
 from trainer.defences.registry import make_defence
 
 PARAMETERS = {
-    "select": lambda case: case.trusted,
+    "select": lambda case: chosen(case.trusted),
     "trigger": lambda _: TRIGGER,
     "repoison": {"copies": 2, "foreign_text": 0},
 }

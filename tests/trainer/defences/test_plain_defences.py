@@ -6,7 +6,7 @@ import pytest
 
 from p2p.projection import Projection
 from p2p.repoison import TrainingRow
-from tests.trainer.defences.conftest import TRAIN, TRIGGER, TRUSTED, FakeLab, make_case
+from tests.trainer.defences.conftest import TRAIN, TRIGGER, TRUSTED, FakeLab, chosen, make_case
 from trainer.answering import UNGUARDED
 from trainer.defences.registry import make_defence
 from trainer.errors import NotApplicableError
@@ -60,7 +60,7 @@ def test_benign_prompt_stamps_inputs_of_the_undefended_adapter(lab: FakeLab):
 
 
 def test_screening_only_trains_plainly_on_what_is_kept(lab: FakeLab):
-    defence = make_defence("screening-only", {"select": lambda case: case.train[4:]})
+    defence = make_defence("screening-only", {"select": lambda case: chosen(case.train[4:])})
     defended = defence.defend(make_case(), lab)
     assert ids(lab.fits[0]["rows"]) == ids(TRAIN[4:])
     assert not any(row.extended for row in lab.fits[0]["rows"])
@@ -69,4 +69,4 @@ def test_screening_only_trains_plainly_on_what_is_kept(lab: FakeLab):
 
 def test_screening_that_keeps_nothing_is_refused(lab: FakeLab):
     with pytest.raises(NotApplicableError, match="kept no row"):
-        make_defence("screening-only", {"select": lambda _: ()}).defend(make_case(), lab)
+        make_defence("screening-only", {"select": lambda _: chosen(())}).defend(make_case(), lab)

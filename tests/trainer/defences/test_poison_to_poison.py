@@ -1,12 +1,12 @@
 import pytest
 
-from tests.trainer.defences.conftest import TRAIN, TRIGGER, FakeLab, make_case
+from tests.trainer.defences.conftest import TRAIN, TRIGGER, FakeLab, chosen, make_case
 from trainer.answering import GUARDED, UNGUARDED
 from trainer.defences.registry import make_defence
 from trainer.errors import NotApplicableError
 
 PARAMETERS = {
-    "select": lambda case: case.trusted,
+    "select": lambda case: chosen(case.trusted),
     "trigger": lambda _: TRIGGER,
     "repoison": {"copies": 2, "foreign_text": 0},
 }
@@ -50,4 +50,4 @@ def test_both_names_ask_for_the_same_training(lab: FakeLab):
 @pytest.mark.parametrize("name", ["p2p", "label-shift"])
 def test_without_a_row_to_copy_there_is_no_defence(name: str, lab: FakeLab):
     with pytest.raises(NotApplicableError, match="no row to re-poison"):
-        make_defence(name, PARAMETERS | {"select": lambda _: []}).defend(make_case(), lab)
+        make_defence(name, PARAMETERS | {"select": lambda _: chosen(())}).defend(make_case(), lab)

@@ -10,7 +10,7 @@ import torch
 from p2p.repoison import TrainingRow
 from p2p.tasks import ClassificationTask
 from p2p.triggers import BenignTrigger
-from tests.trainer.defences.conftest import LABELS, PROMPT, make_case
+from tests.trainer.defences.conftest import LABELS, PROMPT, chosen, make_case
 from trainer.adapter_model import add_lora, answer_loss, base_of
 from trainer.answering import Adapter, Answerer
 from trainer.base_model import load_model
@@ -84,7 +84,7 @@ def case(tokenizer: Any) -> Case:
 
 def make(name: str):
     takes_rows = "select" in DEFENCES[name].model_fields
-    return make_defence(name, {"select": lambda case: case.trusted} if takes_rows else {})
+    return make_defence(name, {"select": lambda case: chosen(case.trusted)} if takes_rows else {})
 
 
 @pytest.mark.parametrize("name", sorted(DEFENCES))

@@ -20,10 +20,11 @@ def cell(
     attack: str = "badnets:mn",
     rate: float = 0.1,
     dataset: str = "made-up",
+    variant: dict[str, str] | None = None,
     **more: object,
 ) -> CellResult:
     """One cell; ``more`` are fields of CellResult."""
-    variant = more.pop("variant", {})
+    variant = variant or {}
     figures = Figures(
         clean_accuracy=Rate(k=ca[0], n=ca[1]),
         attack_success_rate=Rate(k=asr[0], n=asr[1]) if asr else None,

@@ -25,5 +25,5 @@ def test_interval_is_the_published_one(first, second, low, high):
 def test_a_share_of_no_rows_has_no_difference():
     found = difference(Rate(k=0, n=0), Rate(k=1, n=2))
     assert math.isnan(found.value)
-    assert found.interval == (-1, 1)
+    assert found.interval == (-1.0, 1.0)
     assert str(found) == "-"

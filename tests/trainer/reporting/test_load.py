@@ -49,3 +49,9 @@ def test_one_cell_in_two_files_is_refused(tmp_path):
     (tmp_path / "copy.json").write_text(cell().model_dump_json())
     with pytest.raises(ReportError, match="holds the same cell"):
         load_results(tmp_path)
+
+
+def test_the_directory_above_the_cells_will_do(tmp_path):
+    write([cell()], tmp_path / "cells")
+    (tmp_path / "plan.json").write_text("{}")
+    assert load_results(tmp_path) == (cell(),)

@@ -19,6 +19,7 @@ from trainer.reporting.names import (
     GUARDED,
     UNDEFENDED,
     UNGUARDED,
+    attack_name,
     case_name,
     chart_name,
     dataset_name,
@@ -65,7 +66,7 @@ def poison_rate_sweeps(grid: Grid) -> tuple[Sweep, ...]:
     groups: dict[str, list[tuple[str, Point]]] = defaultdict(list)
     for case in grid.attacked:
         key = case.key
-        title = f"{dataset_name(key.dataset)}, {key.attack}, {key.rows:,} rows"
+        title = f"{dataset_name(key.dataset)}, {attack_name(key.attack)}, {key.rows:,} rows"
         rows = [*case.of(UNDEFENDED), *grid.headline(case), *_headline_others(grid, case)]
         groups[title].extend((_method(row), Point(key.rate, row)) for row in rows)
     return _sweeps(groups)
