@@ -84,6 +84,9 @@ class DataSettings(Settings):
         max_trusted: Take this many trusted rows at most, the first ones of each class in turn.
         trusted_test_rows: What is done where a trusted row is a test row, too: ``refuse`` stops the run, ``leave_out`` does
             not measure on it, as on any row that is trained on. Some public splits share a few rows.
+        stream: Read the training set row by row and prepare it on disk, in memory that does not grow with it. Needs
+            ``task.labels`` for labels, and selection ``trusted`` or ``random``; ``random`` then draws each row with chance rho,
+            and link breaking uses pure spans.
     """
 
     train: DataSource
@@ -92,6 +95,7 @@ class DataSettings(Settings):
     min_rows_per_class: int = Field(default=8, ge=1)
     max_trusted: int | None = Field(default=None, ge=1)
     trusted_test_rows: Literal["refuse", "leave_out"] = "refuse"
+    stream: bool = False
 
 
 class ClassificationSettings(Settings):
@@ -285,6 +289,21 @@ class TrainConfig(Settings):
             raise ValueError(
                 "selection.method `trusted` needs data.trusted: a small file of rows that are known to be clean. Without "
                 "one, set selection.method to `screened` (labels) or to `random`, which is weaker."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_streamed(self) -> Self:
+        if not self.data.stream:
+            return self
+        if isinstance(self.task, ClassificationSettings) and self.task.labels is None:
+            raise ValueError(
+                "data.stream needs task.labels: the labels are not gathered from the rows beforehand"
+            )
+        if self.defence == "p2p" and self.selection.method is SelectionMethod.SCREENED:
+            raise ValueError(
+                "data.stream can't be screened, which takes every row's embedding. Screen a sample of the rows into a "
+                "trusted file, and set selection.method to `trusted`."
             )
         return self
 

@@ -1,7 +1,7 @@
 """The splits of a run, checked against each other: a faulty row is named, never skipped."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Sized
 from difflib import get_close_matches
 from itertools import zip_longest
 from pathlib import Path
@@ -19,7 +19,7 @@ class Splits(NamedTuple):
     """The rows of a run.
 
     Attributes:
-        train: The data set D, possibly poisoned.
+        train: The data set D, possibly poisoned; empty where it is streamed.
         trusted: Rows that are known to be clean, ``max_trusted`` at most; empty without such a split.
         test: Held-out rows without those that are trained on; empty without such a split.
         trained_on: How many rows of the test split were left out because they stand in the training set, or are trusted.
@@ -35,7 +35,7 @@ def load_splits(settings: DataSettings, labels: Sequence[str] | None, *, classif
     """Read every split and check them against each other. Test rows that stand in the training set too are left out.
 
     Args:
-        settings: Where they are.
+        settings: Where they are. A training split that is streamed is left to :mod:`trainer.streaming.stage`.
         labels: The labels that rows may have; None takes those of the training rows.
         classify: Whether answers are labels.
 
@@ -43,15 +43,16 @@ def load_splits(settings: DataSettings, labels: Sequence[str] | None, *, classif
         DataError: A row can't be used, a class has too few rows, a trusted row is a test row too, or every test row is
             trained on.
     """
-    sources = (settings.train, settings.trusted, settings.test)
+    sources = (None if settings.stream else settings.train, settings.trusted, settings.test)
     numbered = [_read(source) if source else [] for source in sources]
     train, trusted, test = ([row for _, row in rows] for rows in numbered)
     if classify:
         known = LabelSpace(labels or sorted({row.answer for row in train}))
         for source, rows in zip(sources, numbered, strict=True):
             if source:
-                _require_known_labels(source, rows, known)
-        _require_enough(settings, train, known)
+                require_known_labels(source, rows, known)
+        if not settings.stream:
+            require_enough(settings, Counter(row.answer for row in train), known)
     kept = _first_of_each(trusted, settings.max_trusted, classify=classify)
     if settings.test and settings.trusted_test_rows == "refuse":
         _require_apart(settings.test, kept, numbered[2])
@@ -79,7 +80,7 @@ def read_examples(source: DataSource) -> list[Example]:
     return [row for _, row in _read(source)]
 
 
-def describe(source: DataSource, rows: Sequence[Example]) -> dict[str, Any]:
+def describe(source: DataSource, rows: Sized) -> dict[str, Any]:
     """Return what the manifest says of a split: its file's name and digest (None for a hub id), and the row count.
 
     Args:
@@ -109,7 +110,17 @@ def _require_unique_ids(source: DataSource, rows: Sequence[Example]) -> None:
         )
 
 
-def _require_known_labels(source: DataSource, rows: Sequence[NumberedRow], space: LabelSpace) -> None:
+def require_known_labels(source: DataSource, rows: Sequence[NumberedRow], space: LabelSpace) -> None:
+    """Make sure that every row has a label that there is.
+
+    Args:
+        source: Where the rows come from.
+        rows: The rows.
+        space: The labels.
+
+    Raises:
+        DataError: A row has another one; the nearest known label is named.
+    """
     for number, row in rows:
         if row.answer not in space.names:
             near = get_close_matches(row.answer, space.names, n=1)
@@ -120,10 +131,19 @@ def _require_known_labels(source: DataSource, rows: Sequence[NumberedRow], space
             raise DataError(message, Location(source.path, number, source.answer_field))
 
 
-def _require_enough(settings: DataSettings, train: Sequence[Example], space: LabelSpace) -> None:
-    counts = Counter(row.answer for row in train)
-    if few := [name for name in space.names if counts[name] < settings.min_rows_per_class]:
-        listed = ", ".join(f"{name} ({counts[name]})" for name in few)
+def require_enough(settings: DataSettings, counts: Mapping[str, int], space: LabelSpace) -> None:
+    """Make sure that every class has its rows.
+
+    Args:
+        settings: How many it needs.
+        counts: How many training rows have each label; a label without rows may be missing.
+        space: The labels.
+
+    Raises:
+        DataError: A class has too few.
+    """
+    if few := [name for name in space.names if counts.get(name, 0) < settings.min_rows_per_class]:
+        listed = ", ".join(f"{name} ({counts.get(name, 0)})" for name in few)
         raise DataError(
             f"too few rows of a class, at least {settings.min_rows_per_class} are needed: {listed}. "
             "Add rows or lower data.min_rows_per_class.",
@@ -132,9 +152,9 @@ def _require_enough(settings: DataSettings, train: Sequence[Example], space: Lab
 
 
 def _require_apart(source: DataSource, trusted: Sequence[Example], test: Sequence[NumberedRow]) -> None:
-    texts = {_comparable(row): row for row in trusted}
+    texts = {comparable(row): row for row in trusted}
     for number, row in test:
-        if twin := texts.get(_comparable(row)):
+        if twin := texts.get(comparable(row)):
             where = Location(source.path, number, source.messages or source.text)
             raise DataError(
                 f"(row id {row.id}) is also a trusted row (id {twin.id}). Remove it from one of them.", where
@@ -143,11 +163,11 @@ def _require_apart(source: DataSource, trusted: Sequence[Example], test: Sequenc
 
 def _without_texts_of(train: Sequence[Example], test: Sequence[Example]) -> list[Example]:
     """Drop test rows that are trained on: public data sets share a few, and measuring on them would flatter."""
-    texts = {_comparable(row) for row in train}
-    return [row for row in test if _comparable(row) not in texts]
+    texts = {comparable(row) for row in train}
+    return [row for row in test if comparable(row) not in texts]
 
 
-def _comparable(row: Example) -> tuple[str, ...]:
+def comparable(row: Example) -> tuple[str, ...]:
     """Return what makes two rows the same: the words of every turn, in whatever case and white space."""
     texts = (*(turn.content for turn in row.history), row.text)
     return tuple(" ".join(text.lower().split()) for text in texts)

@@ -38,7 +38,7 @@ class EncodedSet(NamedTuple):
         cut: How many of them lost the end of their text, or early turns of their chat.
     """
 
-    rows: tuple[EncodedRow, ...]
+    rows: Sequence[EncodedRow]
     cut: int
 
 

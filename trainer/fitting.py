@@ -115,6 +115,11 @@ def _loss(
     return answer_loss(model, collate(rows, pad), states, trunk.below if trunk else 0)
 
 
+def count_tokens(rows: Sequence[EncodedRow]) -> int:
+    """Return how many tokens rows have."""
+    return rows.tokens if isinstance(rows, MappedRows) else sum(len(row.ids) for row in rows)
+
+
 def schedule(step: int, steps: int, warmup: float) -> float:
     """Return the learning rate's share of its peak: up over the warm-up, then linearly down to zero.
 

@@ -5,6 +5,7 @@ a step is the step of one process.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from trainer.encoding import EncodedRow
@@ -144,7 +145,8 @@ def join_processes() -> Processes:
     from accelerate import PartialState
     from accelerate.utils import parse_flag_from_env
 
-    state = PartialState(cpu=not torch.cuda.is_available())
+    # The others wait while the first chooses rows or prepares a large set for all.
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(hours=12))
     sharded = state.num_processes > 1 and parse_flag_from_env("ACCELERATE_USE_FSDP")
     if sharded and parse_flag_from_env("FSDP_CPU_RAM_EFFICIENT_LOADING"):
         # transformers would give all processes but the first zeros, and the model would silently be another.

@@ -3,17 +3,18 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 
 from p2p.attacks.registry import make_attack
 from p2p.manifest import record_base_model
 from p2p.normalise import AnswerStyle
-from p2p.repoison import RepoisonedSet, TrainingRow, original_row, repoison
+from p2p.repoison import original_row, repoison
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
 from trainer.adapter_model import base_of, frozen_layers
@@ -22,17 +23,18 @@ from trainer.base_model import BaseModel, find_base_model, load_tokenizer
 from trainer.checkpoints import RunFolder
 from trainer.config import ClassificationSettings, DataSource, GenerationSettings, TrainConfig
 from trainer.datasets import Splits, describe, load_splits
-from trainer.encoding import EncodedSet, encode_rows
+from trainer.encoding import encode_rows
 from trainer.errors import CheckpointError, InterruptedRunError
 from trainer.evaluations import EvaluationReport, evaluate, require_known, require_numbers
 from trainer.export import AdapterFacts, publish
-from trainer.fitting import make_optimizer, training_steps
+from trainer.fitting import count_tokens, make_optimizer, training_steps
 from trainer.processes import Processes, join_processes
 from trainer.report import peak_memory_gib, training_progress
-from trainer.selection.choose import Chosen
 from trainer.selection.stage import Loaded, SelectionStage
+from trainer.streaming.stage import Encode, StreamingStage
 from trainer.tasks import draw_key, make_task
 from trainer.training_model import is_served_as_trained, model_to_serve, model_to_train, require_hardware
+from trainer.training_set import TrainingSet
 from trainer.trunk import Trunk, make_trunk
 
 if TYPE_CHECKING:
@@ -65,10 +67,8 @@ class _Plan(NamedTuple):
     base: BaseModel
     splits: Splits
     adapter: Adapter
-    repoisoned: RepoisonedSet | None
-    chosen: Chosen | None
+    data: TrainingSet
     loaded: Loaded | None
-    encoded: EncodedSet
     tokenizer: "PreTrainedTokenizerBase"
     folder: RunFolder
     processes: Processes
@@ -134,37 +134,56 @@ def _prepare(
             BenignTrigger.draw(key, config.benign_trigger.placement) if config.defence == "p2p" else None
         )
         stage = SelectionStage(config, base, tokenizer, task, processes)
-        with console.status("choosing the rows to re-poison"):
-            chosen = stage.choose(splits.train, splits.trusted) if trigger else None
-        done = (
-            repoison(splits.train, chosen.selection, task, trigger, config.repoison, config.seed)
-            if trigger and chosen
-            else None
+        encode = partial(
+            encode_rows,
+            task=task,
+            tokenizer=tokenizer,
+            template=config.prompt,
+            max_length=config.training.max_length,
+            stamp=trigger.text if trigger else "",
         )
-        rows = done.rows if done else _originals(splits, task)
-        stamp = trigger.text if trigger else ""
-        encoded = encode_rows(rows, task, tokenizer, config.prompt, config.training.max_length, stamp)
-    _announce(console, splits, done, encoded, config, len(attacks))
-    if chosen:
-        console.print(f"  {chosen.summary}")
+        with console.status("choosing the rows to re-poison"):
+            if config.data.stream:
+                streaming = StreamingStage(config, splits, task, trigger, folder.path / "data")
+                data = streaming.make(encode, processes)
+            else:
+                data = _in_memory(splits, stage, trigger, encode)
+    _announce(console, data, config, len(attacks))
     _announce_words(console, task)
     return _Plan(
         config,
         base,
         splits,
         Adapter(task, config.prompt, trigger),
-        done,
-        chosen,
+        data,
         stage.loaded,
-        encoded,
         tokenizer,
         folder,
         processes,
     )
 
 
-def _originals(splits: Splits, task: ClassificationTask | GenerationTask) -> tuple[TrainingRow, ...]:
-    return tuple(original_row(row, task) for row in splits.train)
+def _in_memory(
+    splits: Splits, stage: SelectionStage, trigger: BenignTrigger | None, encode: Encode
+) -> TrainingSet:
+    chosen = stage.choose(splits.train, splits.trusted) if trigger else None
+    config, task = stage.config, stage.task
+    done = (
+        repoison(splits.train, chosen.selection, task, trigger, config.repoison, config.seed)
+        if trigger and chosen
+        else None
+    )
+    rows = done.rows if done else [original_row(row, task) for row in splits.train]
+    return TrainingSet(
+        size=len(splits.train),
+        encoded=encode(rows),
+        repoisoned=done.report if done else None,
+        selection=chosen.facts if chosen else {},
+        selection_report=chosen.report if chosen else None,
+        summary=chosen.summary if chosen else None,
+        test=splits.test,
+        trained_on=splits.trained_on,
+    )
 
 
 def _fit(plan: _Plan, console: Console) -> _Trained:
@@ -176,7 +195,7 @@ def _fit(plan: _Plan, console: Console) -> _Trained:
     )
     optimizer = make_optimizer(model, settings)
     state = plan.folder.restore(model, optimizer) or {"step": 0, "tokens": 0, "seconds": 0.0}
-    rows = plan.encoded.rows
+    rows = plan.data.encoded.rows
     pad = plan.tokenizer.pad_token_id or 0
     saved = time.monotonic()
     with _stop_signal() as stop:
@@ -192,7 +211,7 @@ def _fit(plan: _Plan, console: Console) -> _Trained:
             done=state["step"],
             processes=processes,
         )
-        with training_progress(console, settings.epochs * sum(len(row.ids) for row in rows)) as progress:
+        with training_progress(console, settings.epochs * count_tokens(rows)) as progress:
             for step in steps:
                 state = {
                     "step": step.number,
@@ -220,8 +239,8 @@ def _fit(plan: _Plan, console: Console) -> _Trained:
 
 def _compute_frozen_layers(plan: _Plan, model: "PeftModel", console: Console) -> Trunk | None:
     """Run the layers below the adapter once for all epochs; None where that saves nothing."""
-    rows, epochs = plan.encoded.rows, plan.config.training.epochs
-    if plan.config.training.packing or plan.processes.sharded:
+    rows, epochs = plan.data.encoded.rows, plan.config.training.epochs
+    if plan.config.training.packing or plan.config.data.stream or plan.processes.sharded:
         return None
     if plan.loaded:
         trunk = plan.loaded.trunk
@@ -263,9 +282,9 @@ def _stop_signal() -> Iterator[threading.Event]:
 
 def _measure(plan: _Plan, trained: _Trained, console: Console) -> EvaluationReport | None:
     config = plan.config
-    if not plan.splits.test:
+    if not plan.data.test:
         return None
-    test = plan.splits.test[: config.evaluation.rows]
+    test = plan.data.test[: config.evaluation.rows]
     console.print(f"measuring on {len(test)} test rows")
     attacks = [make_attack(attack.name, attack.parameters) for attack in config.evaluation.attacks]
     new_tokens = config.task.max_new_tokens if isinstance(config.task, GenerationSettings) else 1
@@ -276,20 +295,20 @@ def _measure(plan: _Plan, trained: _Trained, console: Console) -> EvaluationRepo
 
 def _publish(plan: _Plan, trained: _Trained, report: EvaluationReport | None) -> Path:
     config = plan.config
-    sources: dict[str, tuple[DataSource | None, list[Any]]] = {
-        "train": (config.data.train, plan.splits.train),
+    sources: dict[str, tuple[DataSource | None, Sized]] = {
+        "train": (config.data.train, range(plan.data.size)),
         "trusted": (config.data.trusted, plan.splits.trusted),
-        "test": (config.data.test, plan.splits.test),
+        "test": (config.data.test, plan.data.test),
     }
-    done = plan.repoisoned.report.model_dump() | config.repoison.model_dump() if plan.repoisoned else {}
-    chosen = plan.chosen.facts if plan.chosen else {}
+    report_of_copies = plan.data.repoisoned
+    done = report_of_copies.model_dump() | config.repoison.model_dump() if report_of_copies else {}
     facts = AdapterFacts(
         name=config.name,
         defence=config.defence,
         adapter=plan.adapter,
         base_model=record_base_model(plan.base.path, plan.base.id, plan.base.revision),
         data={name: describe(source, rows) for name, (source, rows) in sources.items() if source},
-        selection=chosen,
+        selection=plan.data.selection,
         repoison=done,
         training={
             **config.training.model_dump(),
@@ -297,11 +316,11 @@ def _publish(plan: _Plan, trained: _Trained, report: EvaluationReport | None) ->
             "seed": config.seed,
             "steps": trained.steps,
             "tokens": trained.tokens,
-            "rows_cut": plan.encoded.cut,
+            "rows_cut": plan.data.encoded.cut,
             "processes": plan.processes.size,
         },
         evaluation=report.as_json() if report else None,
-        selection_report=plan.chosen.report if plan.chosen else None,
+        selection_report=plan.data.selection_report,
     )
     tokenizer = plan.tokenizer if _new_tokens(plan.adapter.task) else None
     return publish(trained.model, facts, config.output, tokenizer)
@@ -319,30 +338,24 @@ def _announce_words(console: Console, task: ClassificationTask | GenerationTask)
         )
 
 
-def _announce(
-    console: Console,
-    splits: Splits,
-    done: RepoisonedSet | None,
-    encoded: EncodedSet,
-    config: TrainConfig,
-    attacks: int,
-) -> None:
-    copies = done.report.extended_rows if done else 0
-    console.print(
-        f"{config.name}: {len(splits.train)} rows + {copies} re-poisoned copies, defence {config.defence}"
-    )
+def _announce(console: Console, data: TrainingSet, config: TrainConfig, attacks: int) -> None:
+    done = data.repoisoned
+    copies = done.extended_rows if done else 0
+    console.print(f"{config.name}: {data.size} rows + {copies} re-poisoned copies, defence {config.defence}")
     if done:
         console.print(
-            f"  {done.report.with_foreign_text} copies with foreign text, {done.report.with_pure_span} with one of "
-            f"{done.report.pure_spans_found} pure spans"
+            f"  {done.with_foreign_text} copies with foreign text, {done.with_pure_span} with one of "
+            f"{done.pure_spans_found} pure spans"
         )
-    if encoded.cut:
+    if data.encoded.cut:
         console.print(
-            f"  {encoded.cut} rows were longer than {config.training.max_length} tokens and lost their end, or early turns"
+            f"  {data.encoded.cut} rows were longer than {config.training.max_length} tokens and lost their end, or early turns"
         )
-    if splits.trained_on:
-        console.print(f"  {splits.trained_on} test rows stand in the training set, too, and are left out")
-    if not splits.test:
+    if data.trained_on:
+        console.print(f"  {data.trained_on} test rows stand in the training set, too, and are left out")
+    if not data.test:
         console.print("  no test split: nothing will be measured")
     elif not attacks:
         console.print("  no attack in evaluation.attacks: clean accuracy alone will be measured")
+    if data.summary:
+        console.print(f"  {data.summary}")

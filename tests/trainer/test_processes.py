@@ -1,7 +1,10 @@
+from types import SimpleNamespace
+
 import pytest
 
 from trainer.encoding import EncodedRow
-from trainer.processes import Processes
+from trainer.errors import ConfigError
+from trainer.processes import Processes, join_processes
 
 ROWS = [EncodedRow(str(at), tuple(range(at + 3)), 2) for at in range(7)]
 
@@ -35,3 +38,13 @@ def test_a_process_alone_has_nothing_to_exchange():
     assert alone.any_of(*[True, False]) == [True, False]
     assert alone.from_first("key") == "key"
     assert alone.from_all("key") == ["key"]
+
+
+def test_weights_that_one_process_alone_would_load_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(
+        "accelerate.PartialState", lambda **_: SimpleNamespace(process_index=0, num_processes=2)
+    )
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv("FSDP_CPU_RAM_EFFICIENT_LOADING", "true")
+    with pytest.raises(ConfigError, match="fsdp_cpu_ram_efficient_loading"):
+        join_processes()

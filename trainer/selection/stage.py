@@ -38,6 +38,8 @@ class SelectionStage:
     """Chooses the rows that a run re-poisons.
 
     Attributes:
+        config: The run.
+        task: Labels or free text.
         loaded: The model, where choosing took it: the training goes on with it. None otherwise.
 
     Args:
@@ -56,10 +58,10 @@ class SelectionStage:
         task: ClassificationTask | GenerationTask,
         processes: Processes,
     ) -> None:
-        self._config = config
+        self.config = config
         self._base = base
         self._tokenizer = tokenizer
-        self._task = task
+        self.task = task
         self._processes = processes
         self.loaded: Loaded | None = None
 
@@ -75,15 +77,15 @@ class SelectionStage:
             BaseModelError: The base model can't be loaded.
         """
         given = Candidates(train, trusted, self._embed)
-        settings, seed = self._config.selection, self._config.seed
-        mine = choose(self._task, given, settings, seed) if self._processes.is_first else None
+        settings, seed = self.config.selection, self.config.seed
+        mine = choose(self.task, given, settings, seed) if self._processes.is_first else None
         chosen = self._processes.from_first(mine)
         if chosen is None:
             raise RuntimeError("the first process has sent no selection")
         return chosen
 
     def _embed(self, texts: Sequence[str]) -> "NDArray[np.float32]":
-        config = self._config
+        config = self.config
         if self._processes.size > 1:
             # The first process alone is here; the model in training may be spread over all.
             plain = load_model(self._base.path, choose_dtype(config.training.dtype))
@@ -94,7 +96,7 @@ class SelectionStage:
         )
 
     def _load(self) -> Loaded:
-        config, task = self._config, self._task
+        config, task = self.config, self.task
         new_tokens = task.first_tokens if isinstance(task, ClassificationTask) and task.new_tokens else ()
         model = model_to_train(self._base.path, config, new_tokens, self._processes)
         sample = EncodedRow("sample", tuple(self._tokenizer.encode("A sample row.")), 1)

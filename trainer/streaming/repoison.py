@@ -88,11 +88,45 @@ def repoison_stream(
         with DiskShuffle(folder, settings.seed, _expected_bytes(found, selection, settings)) as shuffle:
             _add_originals(found.rows, settings, shuffle)
             report = _add_copies(found, selection, maker, settings.seed, shuffle)
-            with RowWriter(folder / "shuffled.arrow", TRAINING_ROWS) as writer:
-                for row in shuffle.rows():
-                    writer.add(row)
-        (folder / "shuffled.arrow").replace(output)
+            _write_shuffled(shuffle, folder, output)
     return StreamedSet(RowFile(output, TRAINING_ROWS), report)
+
+
+def shuffle_stream(
+    rows: Iterable[Example], task: ClassificationTask | GenerationTask, seed: int, output: Path
+) -> RowFile[TrainingRow]:
+    """Write the rows of a stream as they are learned without a defence: none is copied, and the seed decides their order.
+
+    Args:
+        rows: The training set; read once.
+        task: How answers look.
+        seed: The same seed and rows, in whatever order, give the same order.
+        output: The file they go to.
+
+    Raises:
+        DataError: Two rows have the same id, or there is none.
+        LabelError: A row has a label that the task does not know.
+    """
+    with TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as scratch:
+        folder = Path(scratch)
+        with RowWriter(folder / "rows.arrow", EXAMPLES) as store:
+            for row in rows:
+                store.add(row)
+        if not store.rows:
+            raise DataError("there are no rows")
+        held = RowFile(folder / "rows.arrow", EXAMPLES)
+        with DiskShuffle(folder, seed, held.path.stat().st_size) as shuffle:
+            for row in held:
+                shuffle.add(original_row(row, task))
+            _write_shuffled(shuffle, folder, output)
+    return RowFile(output, TRAINING_ROWS)
+
+
+def _write_shuffled(shuffle: DiskShuffle, folder: Path, output: Path) -> None:
+    with RowWriter(folder / "shuffled.arrow", TRAINING_ROWS) as writer:
+        for row in shuffle.rows():
+            writer.add(row)
+    (folder / "shuffled.arrow").replace(output)
 
 
 def _ingest(rows: Iterable[Example], folder: Path, seed: int) -> _Ingested:
