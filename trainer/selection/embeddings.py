@@ -22,13 +22,16 @@ def embed_prompts(
     trunk: Trunk | None,
     texts: Sequence[str],
 ) -> "NDArray[np.float32]":
-    """Return the hidden state of each prompt's last token, at the first adapted layer or two thirds up the model.
+    """Return the hidden state of each prompt's last token, at the first adapted layer, or two thirds up the model if that is low.
+
+    What a text means is not there yet in the lower half of a model.
 
     Args:
         model: The base model; no adapter on it may have learned yet below that layer.
         tokenizer: Its tokenizer.
         template: The prompt template.
-        trunk: The frozen layers' states, which are shared with the training; None runs two thirds of the layers.
+        trunk: The frozen layers' states, which are shared with the training; None, or one of less than half of the layers, runs two
+            thirds of them.
         texts: Inputs, not stamped.
 
     Returns:
@@ -37,8 +40,9 @@ def embed_prompts(
     import torch
 
     layers = model.config.get_text_config().num_hidden_layers
+    shared = trunk if trunk and trunk.below >= layers / 2 else None
     # Without room nothing is kept: these states are of no use to a training that starts below.
-    source = trunk or Trunk(model, max(1, 2 * layers // 3), room_gib=0.0)
+    source = shared or Trunk(model, max(1, 2 * layers // 3), room_gib=0.0)
     encoder = PromptEncoder(tokenizer, template)
     rows = [_as_row(at, encoder.encode_within(text, _LONGEST_PROMPT)[0]) for at, text in enumerate(texts)]
     found: dict[str, torch.Tensor] = {}
