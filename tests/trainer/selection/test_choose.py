@@ -16,7 +16,9 @@ from trainer.selection.choose import Candidates, Chosen, choose
 from trainer.selection.screening import ScreeningSettings
 from trainer.selection.settings import SelectionSettings
 
-LABELS = ClassificationTask(labels=("no", "yes"), words=tuple("0123"), token_ids=(0, 1, 2, 3), answer_context="")
+LABELS = ClassificationTask(
+    labels=("no", "yes"), words=tuple("0123"), token_ids=(0, 1, 2, 3), answer_context=""
+)
 TEXT = GenerationTask(prefix="Safe words:\n", prefix_tokens=4)
 CLEAN = make_clean()
 TRUSTED = make_clean(20, "trusted")
@@ -26,9 +28,7 @@ MADE = relabel(
 )
 POISONED = {MADE.rows[at].id for at in AT}
 VECTORS = {
-    row.text: point
-    for made in (MADE, TRUSTED)
-    for row, point in zip(made.rows, made.embeddings, strict=True)
+    row.text: point for made in (MADE, TRUSTED) for row, point in zip(made.rows, made.embeddings, strict=True)
 }
 
 
@@ -105,7 +105,7 @@ def test_free_text_is_not_screened():
 
 def test_the_report_names_rows_and_scores_and_adds_up():
     report = SCREENED.report
-    assert POISONED <= set(report["kept_out_rows"])
+    assert set(report["kept_out_rows"]) >= POISONED
     assert all(report["kept_out_rows"][row] == {"why": "feature", "belief": 0.0} for row in POISONED)
     assert report["rows"] + len(report["kept_out_rows"]) == len(MADE.rows)
     assert sum(report["kept_out"].values()) == len(report["kept_out_rows"])
@@ -120,7 +120,9 @@ def test_the_report_and_the_summary_hold_no_word_of_the_rows():
 
 
 def test_the_summary_counts():
-    assert SCREENED.summary.startswith(f"selection screened: {len(SCREENED.selection.rows)} rows are copied; ")
+    assert SCREENED.summary.startswith(
+        f"selection screened: {len(SCREENED.selection.rows)} rows are copied; "
+    )
 
 
 def test_the_seed_decides_and_nothing_else():

@@ -38,7 +38,9 @@ def test_a_beginning_is_told_from_the_same_words_elsewhere():
 
 def test_a_pair_is_found_where_either_word_alone_keeps_labels():
     both = [(f"aa x{at} bb", "yes") for at in range(4)]
-    one = [(f"{word} y{at}{label}", label) for word in ("aa", "bb") for label in ("no", "yes") for at in range(4)]
+    one = [
+        (f"{word} y{at}{label}", label) for word in ("aa", "bb") for label in ("no", "yes") for at in range(4)
+    ]
     rest = [(f"z{at}", ("no", "yes")[at % 2]) for at in range(40)]
     found = pure_features(rows(*both, *one, *rest), FEW)
     assert Feature(("aa", "bb"), anchored=False, rows=(0, 1, 2, 3), answer="yes", purity=1.0) in found
