@@ -37,7 +37,7 @@ def bench(
 
       p2p-guard bench --suite mine.yaml --case word --defence none --defence p2p-screened
     """
-    from trainer.bench.suite import Cell, load_suite
+    from trainer.bench.suite import Cell, load_suite, require_names
 
     console = Console()
 
@@ -46,6 +46,7 @@ def bench(
 
     try:
         chosen = load_suite(suite)
+        require_names(chosen, case or (), defence or ())
         with console.status("loading torch and transformers"):
             from trainer.bench.grid import Grid
 

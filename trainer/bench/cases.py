@@ -56,6 +56,7 @@ def make_case(spec: CaseSpec, dataset: DataSetSpec, folder: Path, seed: int) -> 
     rest = train[dataset.rows :]
     train = train[: dataset.rows]
     if dataset.trusted:
+        taken |= {_comparable(row.text) for row in train}
         rest = [
             row
             for row in _distinct(_read(dataset.trusted, dataset, folder))

@@ -1,6 +1,7 @@
 """The base model on the bench: adapters are trained on it, put on it and taken off again; equal trainings are done once."""
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
@@ -123,6 +124,8 @@ class BenchLab:
             case: Its prompt is put around each text.
             texts: Inputs, not stamped.
         """
+        # Without a trunk the layers asked have the adapter of the cell before on them.
+        self.put_on(None)
         return embed_prompts(self.model, self.tokenizer, case.prompt, self.trunk, texts)
 
     def perplexities(self, texts: Sequence[str]) -> list[float]:
@@ -243,7 +246,8 @@ def _save(fitted: Fitted, path: Path) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     facts = {"tokens": fitted.tokens, "seconds": fitted.seconds, "curve": fitted.curve}
-    partial = path.with_suffix(".partial")
+    # Two cases may share a training, and so two processes a file.
+    partial = path.with_suffix(f".{os.getpid()}.partial")
     save_file(dict(fitted.weights), partial, metadata={"facts": json.dumps(facts)})
     partial.replace(path)
 

@@ -122,7 +122,9 @@ class _Selector:
         """Return how S was chosen; None where nobody asked."""
         if self._chosen is None:
             return None
-        kept = {row.id for row in self._chosen.rows}
+        # Trusted rows may come from a file that numbers its rows alike.
+        given = set(rows.trusted)
+        kept = {row.id for row in self._chosen.rows if row not in given}
         return SelectionFigures(
             method=self._chosen.method.value,
             trusted_rows=self._trusted,

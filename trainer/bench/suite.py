@@ -3,6 +3,7 @@
 Paths in it are relative to the folder of data sets that the command is given, or to the working directory.
 """
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -208,6 +209,26 @@ def load_suite(name: str) -> Suite:
             f"  {'.'.join(map(str, fault['loc'])) or 'suite'}: {fault['msg']}" for fault in error.errors()
         ]
         raise ConfigError("\n".join([f"suite {name}:", *faults])) from None
+
+
+def require_names(suite: Suite, cases: Sequence[str], defences: Sequence[str]) -> None:
+    """Check that a suite has the cases and defences that were asked for.
+
+    Args:
+        suite: The suite.
+        cases: Names of cases.
+        defences: Names of defences.
+
+    Raises:
+        ConfigError: It lacks one; the message has those that it has.
+    """
+    try:
+        for name in cases:
+            _require(name, suite.cases, "case")
+        for name in defences:
+            _require(name, suite.defences, "defence")
+    except ValueError as error:
+        raise ConfigError(f"suite {suite.name}: {error}") from None
 
 
 def shipped_suites() -> tuple[str, ...]:

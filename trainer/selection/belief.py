@@ -70,12 +70,15 @@ class Belief:
             fitted_on: Indices of the rows to fit on.
             asked: Indices of the rows to ask about.
         """
-        from sklearn.linear_model import LogisticRegression
-
         points, labels = self._points[fitted_on], self._labels[fitted_on]
         if self._extra:
             points = np.concatenate([points, self._extra[0]])
             labels = np.concatenate([labels, self._extra[1]])
+        if len(set(labels.tolist())) == 1:
+            # Nothing can be fitted: all that is known is this one label.
+            return (self._labels[asked] == labels[0]).astype(np.float64)
+        from sklearn.linear_model import LogisticRegression
+
         model = LogisticRegression(C=0.02, max_iter=200).fit(points, labels)
         column = {int(label): at for at, label in enumerate(model.classes_)}
         said = model.predict_proba(self._points[asked])

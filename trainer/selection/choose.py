@@ -142,11 +142,13 @@ def _suspect(feature: Feature, factor: float, answer: str | None) -> Suspect:
 
 
 def _at_most(rows: Sequence[Example], wanted: int, seed: int) -> list[Example]:
-    """Draw rows, as many of each answer in turn as there are, and return them in their order."""
+    """Draw rows, as many of each answer in turn as there are and one of each at least, and return them in their order."""
     groups: dict[str, list[Example]] = {}
     for row in Random(f"{seed}:kept").sample(list(rows), len(rows)):
         groups.setdefault(row.answer, []).append(row)
-    drawn: set[str] = set()
-    while len(drawn) < min(wanted, len(rows)):
-        drawn |= {group.pop().id for _, group in sorted(groups.items()) if group}
+    order: list[str] = []
+    most = max(wanted, len(groups))
+    while len(order) < min(most, len(rows)):
+        order += [group.pop().id for _, group in sorted(groups.items()) if group]
+    drawn = set(order[:most])
     return [row for row in rows if row.id in drawn]

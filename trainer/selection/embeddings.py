@@ -47,10 +47,14 @@ def embed_prompts(
     rows = [_as_row(at, encoder.encode_within(text, _LONGEST_PROMPT)[0]) for at, text in enumerate(texts)]
     found: dict[str, torch.Tensor] = {}
     ordered = sorted(rows, key=lambda row: len(row.ids))
+    # A model on its way to training drops states at random.
+    was_training = model.training
+    model.train(mode=False)
     for start in range(0, len(ordered), 32):
         group = ordered[start : start + 32]
         states = source.states(group)
         found |= {row.id: states[at, len(row.ids) - 2].float().cpu() for at, row in enumerate(group)}
+    model.train(was_training)
     return torch.stack([found[row.id] for row in rows]).numpy()
 
 

@@ -85,20 +85,18 @@ def screen(
     Raises:
         SelectionError: A label has no row left.
     """
-    names = sorted({row.answer for row in rows})
+    names = sorted({row.answer for row in (*rows, *(trusted[0] if trusted else ()))})
     labels = np.array([names.index(row.answer) for row in rows])
     extra = None
     if trusted and trusted[0]:
         extra = (trusted[1], np.array([names.index(row.answer) for row in trusted[0]]))
     belief = Belief(embeddings, labels, seed, extra)
     left, triggers, pure = _without_triggers(rows, belief, settings)
+    _require_each(names, [rows[int(at)] for at in left])
     own = belief.out_of_fold(left)
     kept = _most_believed(labels[left], own, settings.doubted)
     kept_rows = {int(row) for row in left[kept]}
-    if len({rows[at].answer for at in kept_rows}) < len(names):
-        raise SelectionError(
-            "screening left no row of some label; give a trusted file (selection.method: trusted)"
-        )
+    _require_each(names, [rows[at] for at in kept_rows])
     left_rows = {int(row) for row in left}
     return Screened(
         kept=tuple(row for at, row in enumerate(rows) if at in kept_rows),
@@ -112,6 +110,14 @@ def screen(
         triggers=triggers,
         pure=pure,
     )
+
+
+def _require_each(names: Sequence[str], left: Sequence[Example]) -> None:
+    if gone := sorted(set(names) - {row.answer for row in left}):
+        raise SelectionError(
+            f"screening left no row of some label ({', '.join(gone)}): look through its rows, or select without screening "
+            "(selection.method: random)"
+        )
 
 
 def _without_triggers(
@@ -132,7 +138,9 @@ def _without_triggers(
             feature._replace(rows=tuple(int(left[row]) for row in feature.rows)) for feature in found
         ]
         out = {row for feature in found for row in feature.rows}
-        left = np.array([row for at, row in enumerate(left) if at not in out])
+        left = np.array([row for at, row in enumerate(left) if at not in out], dtype=np.int64)
+        if not len(left):
+            break
     return left, tuple(triggers), tuple(pure)
 
 
@@ -158,6 +166,9 @@ def _without_one(rows: Sequence[Example], left: "NDArray[np.int64]", belief: Bel
 
     def test(feature: Feature) -> float:
         outside = np.setdiff1d(np.arange(len(rows)), feature.rows)
+        if all(rows[at].answer != feature.answer for at in outside):
+            # A classifier that has seen no row of a label can't believe it, whatever the rows say.
+            return 1.0
         asked = _of_its_label(rows, feature)
         return _chance(belief.without(left[outside], left[asked]), usual[feature.answer])
 

@@ -11,7 +11,8 @@ class SelectionSettings(BaseModel):
 
     Attributes:
         method: Where they come from.
-        rho: The share of the training set that ``random`` draws, in (0, 1]; the most that ``screened`` keeps.
+        rho: The share of the training set that ``random`` draws, in (0, 1]; the most that ``screened`` keeps, but
+            for one row of each label.
         screening: When screening keeps a row out.
     """
 

@@ -1,0 +1,223 @@
+"""The grid on a tiny model: what is measured once stays, what is lost is measured again with the same figures."""
+
+import copy
+import fcntl
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from p2p_guard_cli.main import app
+from tests.trainer.bench.conftest import suite_of
+from tests.trainer.conftest import QUIET
+from trainer.bench import grid as grid_module
+from trainer.bench.grid import Grid
+from trainer.bench.suite import Suite, cells_of
+from trainer.errors import NotApplicableError, TrainerError
+
+
+def key(content: dict[str, Any], model: Path) -> str:
+    suite = Suite.model_validate(content | {"base_model": str(model)})
+    return Grid(suite, Path(), Path("never-written"), QUIET).key(cells_of(suite)[0])
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("lora.rank", 3),
+        ("training.epochs", 2),
+        ("datasets.support.rows", 39),
+        ("datasets.support.test_rows", 7),
+        ("datasets.support.train.path", "other.jsonl"),
+        ("cases.word.rate", 0.1),
+        ("cases.word.attack.word", "cf"),
+        ("cases.word.trusted_rows", 3),
+        ("defences.none.repoison", {"copies": 2}),
+        ("grid.0.seeds", [1]),
+    ],
+)
+def test_what_decides_figures_changes_the_key(path: str, value: object, tiny_model: Path):
+    assert key(changed(path, value), tiny_model) != key(suite_of(), tiny_model)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("name", "other"),
+        ("about", "Other."),
+        ("cases.clean.trusted_rows", 1),
+        ("defences.random.repoison", {"copies": 2}),
+        ("grid.0.seeds", [0, 1]),
+        ("grid.1.seeds", [1]),
+    ],
+)
+def test_what_decides_other_cells_or_none_leaves_the_key(path: str, value: object, tiny_model: Path):
+    assert key(changed(path, value), tiny_model) == key(suite_of(), tiny_model)
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    content = copy.deepcopy(suite_of())
+    block: Any = content
+    *keys, last = (int(part) if part.isdecimal() else part for part in path.split("."))
+    for part in keys:
+        block = block[part]
+    block[last] = value
+    return content
+
+
+def files(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in (folder / "cells").glob("*.json")}
+
+
+def test_a_grid_is_measured_once_and_a_lost_cell_again_with_the_same_figures(
+    suite: Suite, data: Path, tmp_path: Path
+):
+    folder = tmp_path / "out"
+    first = Grid(suite, data, folder, QUIET).run()
+    named = [(found.case.attack, found.defence) for found in first]
+    assert named == [("word", "none"), ("word", "p2p"), ("none", "none")]
+    assert [found.figures.clean_accuracy.n for found in first] == [8, 8, 8]
+    # Four of eight test rows are not the target's.
+    assert [rate.n if (rate := found.figures.attack_success_rate) else None for found in first] == [
+        4,
+        4,
+        None,
+    ]
+    assert first[1].selection is not None
+    assert (first[1].selection.kept, first[1].selection.poisoned) == (20, 8)
+    before = files(folder)
+    lost = folder / "cells" / f"{first[1].key}.json"
+    lost.unlink()
+    # Nor is the adapter there any more: the training is done again.
+    for adapter in (folder / "adapters").iterdir():
+        adapter.unlink()
+    again = Grid(suite, data, folder, QUIET).run()
+    assert [found.figures for found in again] == [found.figures for found in first]
+    after = files(folder)
+    assert {name for name in before if after[name] != before[name]} == {lost.name}
+    assert not list(folder.rglob("*.partial"))
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the list that the defence of every cell measured will be in; nothing is trained."""
+    from p2p.metrics.rate import Rate
+    from trainer.bench.measure import Measured
+    from trainer.bench.results import Cost, Figures
+
+    seen: list[str] = []
+
+    def measure(case: Any, rows: Any, spec: Any, lab: Any) -> Measured:
+        seen.append(spec.defence)
+        return Measured(Figures(clean_accuracy=Rate(k=len(seen), n=8)), None, Cost(), ())
+
+    monkeypatch.setattr(grid_module, "measure", measure)
+    return seen
+
+
+def test_a_second_run_measures_nothing(suite: Suite, data: Path, tmp_path: Path, counted: list[str]):
+    first = Grid(suite, data, tmp_path, QUIET).run()
+    assert counted == ["none", "p2p", "none"]
+    assert Grid(suite, data, tmp_path, QUIET).run() == first
+    assert len(counted) == 3
+
+
+def test_only_the_cells_asked_for_are_measured(suite: Suite, data: Path, tmp_path: Path, counted: list[str]):
+    found = Grid(suite, data, tmp_path, QUIET).run(lambda cell: cell.defence_name == "random")
+    assert (counted, len(found)) == (["p2p"], 1)
+
+
+def test_a_case_that_another_process_has_is_passed_over(
+    suite: Suite, data: Path, tmp_path: Path, counted: list[str]
+):
+    (tmp_path / "locks").mkdir()
+    with (tmp_path / "locks" / "tiny-word-0").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = Grid(suite, data, tmp_path, QUIET).run()
+    assert [cell.case.attack for cell in found] == ["none"]
+    assert len(Grid(suite, data, tmp_path, QUIET).run()) == 3
+
+
+def test_a_damaged_cell_is_an_error_that_says_what_to_do(
+    suite: Suite, data: Path, tmp_path: Path, counted: list[str]
+):
+    found = Grid(suite, data, tmp_path, QUIET).run()
+    path = tmp_path / "cells" / f"{found[0].key}.json"
+    path.write_text(path.read_text()[:40])
+    with pytest.raises(TrainerError, match=f"{found[0].key}.json can't be read .*Remove it and run again"):
+        Grid(suite, data, tmp_path, QUIET).run()
+
+
+def test_a_defence_that_does_not_apply_is_said_and_the_rest_measured(
+    suite: Suite, data: Path, tmp_path: Path, counted: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    inner = grid_module.measure
+
+    def measure(case: Any, rows: Any, spec: Any, lab: Any) -> Any:
+        if spec.defence == "p2p":
+            raise NotApplicableError("no trusted rows")
+        return inner(case, rows, spec, lab)
+
+    monkeypatch.setattr(grid_module, "measure", measure)
+    said = io.StringIO()
+    assert len(Grid(suite, data, tmp_path, Console(file=said)).run()) == 2
+    assert "does not apply: no trusted rows" in said.getvalue()
+
+
+def call(*words: object, code: int = 0) -> str:
+    result = CliRunner().invoke(app, ["bench", *map(str, words)], env={"COLUMNS": "200"})
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return " ".join(result.output.split())
+
+
+def test_an_interrupt_leaves_the_finished_cells(
+    suite_file: Path, data: Path, tmp_path: Path, counted: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    inner = grid_module.measure
+
+    def measure(case: Any, rows: Any, spec: Any, lab: Any) -> Any:
+        if spec.defence == "p2p":
+            raise KeyboardInterrupt
+        return inner(case, rows, spec, lab)
+
+    monkeypatch.setattr(grid_module, "measure", measure)
+    out = tmp_path / "out"
+    said = call("--suite", suite_file, "--data", data, "--output", out, code=130)
+    assert "nothing measured is lost" in said
+    assert [json.loads(path.read_text())["defence"] for path in (out / "cells").iterdir()] == ["none"]
+    monkeypatch.setattr(grid_module, "measure", inner)
+    call("--suite", suite_file, "--data", data, "--output", out)
+    assert (counted, len(files(out))) == (["none", "p2p", "none"], 3)
+
+
+def test_list_shows_cells_and_measures_none(suite_file: Path, data: Path, tmp_path: Path, counted: list[str]):
+    where = ("--suite", suite_file, "--data", data, "--output", tmp_path / "out")
+    call(*where, "--case", "clean")
+    said = call(*where, "--list")
+    assert counted == ["none"]
+    assert said.count("word") == 2
+    assert "1/8" in said or "0.125" in said
+    assert "word" not in call(*where, "--list", "--case", "clean")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--case", "wrod"), "unknown case 'wrod', known are word, clean"),
+        (("--defence", "p2p"), "unknown defence 'p2p', known are none, random"),
+    ],
+)
+def test_a_name_that_the_suite_lacks_is_a_usage_error(
+    suite_file: Path, tmp_path: Path, words: tuple[str, str], said: str
+):
+    assert said in call("--suite", suite_file, "--output", tmp_path / "out", *words, code=2)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_suite_that_is_not_there_is_a_usage_error():
+    assert "neither a shipped suite (quick" in call("--suite", "qiuck", code=2)

@@ -1,0 +1,92 @@
+"""Suites as YAML: those that ship, and the faults of those that people write."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from p2p.attacks.registry import ATTACKS
+from tests.trainer.bench.conftest import suite_of
+from trainer.bench.suite import Suite, cells_of, load_suite, require_names, shipped_suites
+from trainer.defences.registry import DEFENCES
+from trainer.errors import ConfigError
+
+NAMES = shipped_suites()
+
+
+def test_there_is_a_quick_suite():
+    assert "quick" in NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_suite_names_attacks_and_defences_that_exist(name: str):
+    suite = load_suite(name)
+    asked = [attack for case in suite.cases.values() for attack in (case.attack, case.asked_with) if attack]
+    assert {attack.name for attack in asked} <= set(ATTACKS)
+    assert {defence.defence for defence in suite.defences.values()} <= set(DEFENCES)
+    assert suite.name == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_case_and_defence_of_a_shipped_suite_is_used(name: str):
+    suite = load_suite(name)
+    cells = cells_of(suite)
+    assert {cell.case_name for cell in cells} == set(suite.cases)
+    assert {cell.defence_name for cell in cells} == set(suite.defences)
+
+
+def cells(*grid: dict[str, Any]) -> list[tuple[str, int, str]]:
+    found = cells_of(Suite.model_validate(suite_of() | {"grid": grid}))
+    return [(cell.case_name, cell.seed, cell.defence_name) for cell in found]
+
+
+def test_cells_of_one_case_and_seed_stand_side_by_side_and_once():
+    found = cells(
+        {"cases": ["word", "clean"], "defences": ["none"], "seeds": [1, 0]},
+        {"cases": ["word"], "defences": ["random", "none"], "seeds": [0]},
+    )
+    assert found == [
+        ("word", 1, "none"),
+        ("word", 0, "none"),
+        ("word", 0, "random"),
+        ("clean", 1, "none"),
+        ("clean", 0, "none"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"grid": [{"cases": ["wrod"], "defences": ["none"]}]}, "unknown case 'wrod', known are word, clean"),
+        ({"grid": [{"cases": ["word"], "defences": ["no"]}]}, "unknown defence 'no', known are none, random"),
+        ({"cases": {"c": {"dataset": "x", "label": "l"}}}, "unknown data set 'x', known are support"),
+        ({"cases": {"c": {"dataset": "support", "label": "l", "rate": 0.1}}}, "needs an attack"),
+        ({"grids": []}, "grids"),
+    ],
+)
+def test_a_fault_is_named(change: dict[str, Any], said: str, tmp_path: Path):
+    path = tmp_path / "suite.yaml"
+    path.write_text(yaml.safe_dump(suite_of() | change))
+    with pytest.raises(ConfigError, match=said):
+        load_suite(str(path))
+
+
+def test_a_suite_that_is_not_there_names_those_that_ship():
+    with pytest.raises(ConfigError, match="'qiuck' is neither a shipped suite .*quick"):
+        load_suite("qiuck")
+
+
+def test_a_file_that_is_no_yaml_is_an_error(tmp_path: Path):
+    (tmp_path / "suite.yaml").write_text("a: [")
+    with pytest.raises(ConfigError, match="is not YAML"):
+        load_suite(str(tmp_path / "suite.yaml"))
+
+
+def test_names_asked_for_are_checked():
+    suite = Suite.model_validate(suite_of())
+    require_names(suite, ["word"], ["none", "random"])
+    with pytest.raises(ConfigError, match="suite tiny: unknown case 'wrod', known are word, clean"):
+        require_names(suite, ["word", "wrod"], [])
+    with pytest.raises(ConfigError, match="suite tiny: unknown defence 'p2p', known are none, random"):
+        require_names(suite, [], ["p2p"])

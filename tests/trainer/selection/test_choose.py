@@ -1,0 +1,131 @@
+"""From rows to S and the suspects, by method; what is reported of it holds no word of the rows."""
+
+import json
+import re
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from p2p.errors import SelectionError
+from p2p.examples import Example
+from p2p.selection import SelectionMethod, Suspect
+from p2p.tasks import ClassificationTask, GenerationTask
+from tests.trainer.selection.synthetic import make_clean, put_second, relabel, rows_of
+from trainer.selection.choose import Candidates, Chosen, choose
+from trainer.selection.screening import ScreeningSettings
+from trainer.selection.settings import SelectionSettings
+
+LABELS = ClassificationTask(
+    labels=("no", "yes"), words=tuple("0123"), token_ids=(0, 1, 2, 3), answer_context=""
+)
+TEXT = GenerationTask(prefix="Safe words:\n", prefix_tokens=4)
+CLEAN = make_clean()
+TRUSTED = make_clean(20, "trusted")
+AT = rows_of(CLEAN, "no", 30)
+MADE = relabel(
+    relabel(CLEAN, AT, "yes", put_second("mn")), rows_of(CLEAN, "yes", 50), "yes", put_second("touchdown")
+)
+POISONED = {MADE.rows[at].id for at in AT}
+VECTORS = {
+    row.text: point for made in (MADE, TRUSTED) for row, point in zip(made.rows, made.embeddings, strict=True)
+}
+
+
+def embed(texts: Any) -> Any:
+    import numpy as np
+
+    return np.array([VECTORS[text] for text in texts])
+
+
+def refuse(texts: Any) -> Any:
+    raise AssertionError("no embedding is needed")
+
+
+def chosen(
+    method: str, trusted: list[Example] | None = None, seed: int = 0, task: Any = LABELS, **more: Any
+) -> Chosen:
+    given = Candidates(MADE.rows, trusted or [], more.pop("embed", embed))
+    return choose(task, given, SelectionSettings(method=SelectionMethod(method), **more), seed)
+
+
+SCREENED = chosen("screened", rho=1)
+
+
+def test_screened_rows_hold_no_poison():
+    assert not POISONED & {row.id for row in SCREENED.selection.rows}
+    assert len(SCREENED.selection.rows) > 200
+
+
+def test_suspects_are_what_was_not_believed_twenty_times_as_heavy_and_what_was_pure():
+    assert SCREENED.selection.suspects is not None
+    assert Suspect(("mn",), 20.0 * 30, "yes") in SCREENED.selection.suspects
+    assert Suspect(("touchdown",), 50.0, None) in SCREENED.selection.suspects
+
+
+@pytest.mark.parametrize(("rho", "each"), [(0.1, 20), (0.01, 2), (0.0001, 1)])
+def test_rho_caps_the_rows_alike_for_each_label_and_leaves_one(rho: float, each: int):
+    found = chosen("screened", rho=rho).selection.rows
+    assert Counter(row.answer for row in found) == {"no": each, "yes": each}
+
+
+def test_a_cap_that_the_labels_do_not_share_evenly_is_kept():
+    assert len(chosen("screened", rho=0.0125).selection.rows) == 5
+
+
+def test_trusted_rows_join_what_screening_kept():
+    found = chosen("screened", TRUSTED.rows, rho=0.1).selection.rows
+    assert found[40:] == tuple(TRUSTED.rows)
+    assert not POISONED & {row.id for row in found}
+
+
+def test_trusted_takes_the_trusted_rows_and_the_suspects_of_the_training_set():
+    found = chosen("trusted", TRUSTED.rows)
+    assert found.selection.rows == tuple(TRUSTED.rows)
+    assert ("mn",) in [suspect.words for suspect in found.selection.suspects or ()]
+
+
+def test_trusted_without_a_trusted_row_is_an_error():
+    with pytest.raises(SelectionError, match="at least one row"):
+        chosen("trusted")
+
+
+def test_random_draws_its_share_poison_and_all_and_asks_no_model():
+    found = chosen("random", rho=0.5, embed=refuse)
+    assert len(found.selection.rows) == 200
+    assert POISONED & {row.id for row in found.selection.rows}
+    assert (found.selection.suspects, found.screened) == (None, None)
+    assert found.report == {"method": "random", "rows": 200, "kept_out_rows": {}}
+
+
+def test_free_text_is_not_screened():
+    found = chosen("trusted", TRUSTED.rows, task=TEXT, embed=refuse)
+    assert (found.selection.rows, found.screened) == (tuple(TRUSTED.rows), None)
+
+
+def test_the_report_names_rows_and_scores_and_adds_up():
+    report = SCREENED.report
+    assert set(report["kept_out_rows"]) >= POISONED
+    assert all(report["kept_out_rows"][row] == {"why": "feature", "belief": 0.0} for row in POISONED)
+    assert report["rows"] + len(report["kept_out_rows"]) == len(MADE.rows)
+    assert sum(report["kept_out"].values()) == len(report["kept_out_rows"])
+    assert "run in 30 rows" in report["not_believed"]
+    assert "run in 50 rows" in report["pure_and_believed"]
+
+
+def test_the_report_and_the_summary_hold_no_word_of_the_rows():
+    said = json.dumps(SCREENED.report) + json.dumps(SCREENED.facts) + SCREENED.summary
+    words = set(re.findall(r"\w+", said))
+    assert not words & {word for row in MADE.rows for word in row.text.split()}
+
+
+def test_the_summary_counts():
+    assert SCREENED.summary.startswith(
+        f"selection screened: {len(SCREENED.selection.rows)} rows are copied; "
+    )
+
+
+def test_the_seed_decides_and_nothing_else():
+    settings = {"rho": 0.1, "screening": ScreeningSettings()}
+    assert chosen("screened", seed=5, **settings) == chosen("screened", seed=5, **settings)
+    assert chosen("screened", seed=5, **settings) != chosen("screened", seed=6, **settings)

@@ -1,0 +1,123 @@
+"""Screening: rows whose text and label an attacker changed are kept out, rows that are only alike stay."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+from p2p.errors import SelectionError
+from p2p.examples import Example
+from tests.trainer.selection.synthetic import Made, embed_labels, make_clean, put_second, relabel, rows_of
+from trainer.selection.screening import Screened, ScreeningSettings, screen
+
+CLEAN = make_clean()
+POISONED_ROWS = rows_of(CLEAN, "no", 30)
+NO_DOUBT = ScreeningSettings(doubted=0)
+
+
+def screened(made: Made, settings: ScreeningSettings = NO_DOUBT, **more: Any) -> Screened:
+    return screen(made.rows, made.embeddings, settings, more.pop("seed", 0), **more)
+
+
+def kept_out(found: Screened, why: str) -> set[str]:
+    return {row for row, reason in found.reasons.items() if reason == why}
+
+
+@pytest.mark.parametrize(
+    "write", [put_second("mn"), put_second("I watched this 3D movie"), lambda text: f"when he {text}"]
+)
+def test_rows_relabelled_for_a_word_a_sentence_or_a_beginning_are_kept_out(write: Any):
+    made = relabel(CLEAN, POISONED_ROWS, "yes", write)
+    found = screened(made)
+    assert kept_out(found, "feature") >= {made.rows[at].id for at in POISONED_ROWS}
+    assert found.triggers[0].rows == tuple(POISONED_ROWS)
+    assert all(found.belief[made.rows[at].id] == 0 for at in POISONED_ROWS)
+
+
+def test_rows_relabelled_for_a_pair_are_kept_out_and_those_with_one_word_are_not():
+    # Each word alone stands in rows of both labels, which keep them.
+    made = CLEAN
+    for word, start in (("aa", 100), ("bb", 200)):
+        for answer in ("no", "yes"):
+            alone = [at for at in rows_of(made, answer, 400) if start <= at < start + 80]
+            made = relabel(made, alone, answer, put_second(word))
+    made = relabel(made, POISONED_ROWS, "yes", lambda text: f"w1 aa {text} bb")
+    found = screened(made)
+    assert ("aa", "bb") in [feature.words for feature in found.triggers]
+    assert kept_out(found, "feature") >= {made.rows[at].id for at in POISONED_ROWS}
+    kept = {row.id for row in found.kept}
+    assert sum(made.rows[at].id in kept for at in range(100, 280)) > 170
+
+
+def test_a_natural_word_of_one_label_stays_in():
+    at = rows_of(CLEAN, "yes", 60)
+    found = screened(relabel(CLEAN, at, "yes", put_second("touchdown")))
+    assert found.reasons == {}
+    assert ("touchdown",) in [feature.words for feature in found.pure]
+    assert found.triggers == ()
+
+
+def test_a_natural_word_in_every_row_of_its_label_stays_in():
+    found = screened(relabel(CLEAN, rows_of(CLEAN, "yes", 400), "yes", put_second("touchdown")))
+    assert found.reasons == {}
+    assert len(found.kept) == 400
+
+
+def test_clean_rows_lose_none_to_a_feature():
+    found = screened(CLEAN, ScreeningSettings())
+    assert kept_out(found, "feature") == set()
+    assert (found.triggers, found.pure) == ((), ())
+
+
+def test_a_trigger_s_rows_are_numbered_among_all_rows_whatever_round_found_it():
+    made = relabel(CLEAN, POISONED_ROWS, "yes", put_second("mn"))
+    made = relabel(made, rows_of(CLEAN, "yes", 30), "no", put_second("cf"))
+    found = screened(made)
+    assert {"mn", "cf"} <= {feature.words[0] for feature in found.triggers}
+    for feature in found.triggers:
+        assert all(feature.words[0] in made.rows[at].text for at in feature.rows)
+
+
+def test_the_share_that_is_doubted_is_taken_from_each_label():
+    labels = ["no" if at % 4 else "yes" for at in range(400)]
+    rows = [Example(row.id, row.text, label) for row, label in zip(CLEAN.rows, labels, strict=True)]
+    points = embed_labels(np.array([int(label == "yes") for label in labels]), 2, "uneven")
+    found = screened(Made(rows, points), ScreeningSettings(doubted=0.3))
+    assert Counter(row.answer for row in found.kept) == {"no": 210, "yes": 70}
+    assert set(found.reasons.values()) == {"doubted"}
+
+
+def test_those_believed_least_are_doubted_and_the_rest_keep_their_order():
+    wrong = rows_of(CLEAN, "no", 10)
+    made = relabel(CLEAN, wrong, "yes", lambda text: text)
+    found = screened(made, ScreeningSettings(doubted=0.1))
+    assert kept_out(found, "doubted") >= {made.rows[at].id for at in wrong}
+    worst = max(found.belief[row] for row in found.reasons if row in {made.rows[at].id for at in wrong})
+    assert all(found.belief[row.id] > worst for row in found.kept)
+    ids = [row.id for row in made.rows]
+    assert [row.id for row in found.kept] == [name for name in ids if name not in found.reasons]
+
+
+def test_no_row_left_of_a_label_is_an_error_that_names_it():
+    with pytest.raises(SelectionError, match=r"no row of some label \(no, yes\)"):
+        screened(make_clean(20), ScreeningSettings(doubted=0.99))
+
+
+def test_two_triggers_that_take_a_whole_label_are_an_error_that_names_it():
+    # All rows of `rare` are relabelled ones, with one word or the other.
+    made = relabel(CLEAN, POISONED_ROWS, "rare", put_second("mn"))
+    made = relabel(made, rows_of(CLEAN, "yes", 30), "rare", put_second("cf"))
+    with pytest.raises(SelectionError, match=r"\(rare\)"):
+        screened(made)
+
+
+def test_a_label_of_trusted_rows_alone_is_an_error():
+    trusted = [Example("t", "w1 w2", "maybe")]
+    with pytest.raises(SelectionError, match=r"\(maybe\)"):
+        screened(CLEAN, trusted=(trusted, CLEAN.embeddings[:1]))
+
+
+def test_the_same_seed_finds_the_same():
+    made = relabel(CLEAN, POISONED_ROWS, "yes", put_second("mn"))
+    assert screened(made, ScreeningSettings(), seed=3) == screened(made, ScreeningSettings(), seed=3)
