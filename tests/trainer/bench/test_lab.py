@@ -1,0 +1,60 @@
+"""The lab on a tiny model: equal trainings once, and embeddings that no adapter has a say in."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from p2p.examples import Example
+from p2p.prompts import PromptKind, PromptTemplate
+from p2p.tasks import ClassificationTask
+from tests.trainer.conftest import QUIET
+from trainer.bench.lab import BenchLab
+from trainer.config import LoraSettings, TrainingSettings
+from trainer.defences.base import Case, Fitted, plain_rows
+
+ROWS = [Example(str(at), f"row {at}", ("no", "yes")[at % 2]) for at in range(16)]
+TRAINING = TrainingSettings(epochs=1, batch_size=8, dtype="float32", learning_rate=0.1)
+
+
+@pytest.fixture
+def case(tokenizer: Any) -> Case:
+    ids = tuple(tokenizer.convert_tokens_to_ids(list("0123")))
+    task = ClassificationTask(labels=("no", "yes"), words=tuple("0123"), token_ids=ids, answer_context="\n")
+    return Case(task, PromptTemplate(kind=PromptKind.COMPLETION, user="{input}\n"), ROWS, (), seed=0)
+
+
+def make_lab(model: Path, kept: Path | None = None, **lora: Any) -> BenchLab:
+    return BenchLab(model, LoraSettings(rank=2, **lora), TRAINING, kept, QUIET)
+
+
+def same(first: Fitted, second: Fitted) -> bool:
+    return all((first.weights[name] == weight).all() for name, weight in second.weights.items())
+
+
+def test_an_equal_training_is_done_once_even_by_another_lab(case: Case, tiny_model: Path, tmp_path: Path):
+    rows = plain_rows(ROWS, case.task)
+    first = make_lab(tiny_model, tmp_path, last_layers=1).fit(case, rows)
+    lab = make_lab(tiny_model, tmp_path, last_layers=1)
+    # What was kept has the first training's time; a second one would have its own.
+    again = lab.fit(case, rows)
+    assert (again.seconds, again.tokens, again.curve) == (first.seconds, first.tokens, first.curve)
+    assert same(first, again)
+    assert not same(first, lab.fit(case._replace(seed=1), rows))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_training_owes_nothing_to_the_one_before(case: Case, tiny_model: Path):
+    lab, rows = make_lab(tiny_model, last_layers=1), plain_rows(ROWS, case.task)
+    first = lab.fit(case, rows)
+    lab.fit(case, rows[:8])
+    assert same(first, lab.fit(case, rows))
+
+
+@pytest.mark.parametrize("lora", [{}, {"last_layers": 1}])
+def test_an_embedding_owes_nothing_to_an_adapter(case: Case, tiny_model: Path, lora: dict[str, Any]):
+    lab = make_lab(tiny_model, **lora)
+    before = lab.embed(case, ["late parcel"])
+    lab.fit(case, plain_rows(ROWS, case.task))
+    np.testing.assert_array_equal(before, lab.embed(case, ["late parcel"]))
