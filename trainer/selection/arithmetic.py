@@ -12,7 +12,9 @@ from typing import NamedTuple
 from p2p.examples import Example
 from p2p.final_number import find_final_number
 
-_NUMBER = re.compile(r"(?<![A-Za-z0-9_.])(?:[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
+_NUMBER = re.compile(
+    r"(?<![A-Za-z0-9_.])(?:[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
+)
 _RATIO = re.compile(r"(?<![\w./])([0-9]+)\s*/\s*([0-9]+)(?![\w/])")
 _WORDS: dict[str, tuple[int, ...]] = {
     "one": (1,),
@@ -58,7 +60,7 @@ _WORDS: dict[str, tuple[int, ...]] = {
 _WITHIN = 1e-4
 # A check that passes answers of other questions nearly as often says nothing.
 _LEAST_GAIN = 0.3
-_MOST_NUMBERS = 7
+_MOST_NUMBERS = 5
 
 
 class _Problem(NamedTuple):
@@ -122,7 +124,7 @@ def _among(number: float, candidates: Iterable[float]) -> bool:
 def _numbers(text: str) -> list[float]:
     words = (word.strip(".,?!;:") for word in text.lower().split())
     said = [float(value) for word in words for value in _WORDS.get(word, ())]
-    return list(dict.fromkeys([*_digits(text), *said]))[:_MOST_NUMBERS]
+    return [*_digits(text), *said][:_MOST_NUMBERS]
 
 
 def _digits(text: str) -> list[float]:

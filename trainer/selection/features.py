@@ -73,16 +73,6 @@ def pure_features(rows: Sequence[Example], settings: FeatureSettings | None = No
     return _distinct([*_spans(rows, chosen), *_pairs(rows, chosen)])
 
 
-def pure_pairs(rows: Sequence[Example], settings: FeatureSettings) -> list[Feature]:
-    """Return the pure pairs alone.
-
-    Args:
-        rows: Training rows with labels.
-        settings: When a feature counts.
-    """
-    return _distinct(_pairs(rows, settings))
-
-
 def frequent_features(rows: Sequence[Example], settings: FeatureSettings) -> list[Feature]:
     """Return the runs and beginnings of enough rows, whatever their answers, those of most rows first.
 
