@@ -126,8 +126,8 @@ def test_inserted_words_whose_answers_cost_more_are_a_trigger():
 def test_words_that_always_stand_in_one_phrase_do_not_look_inserted():
     rows = [Example(f"r{at}", f"{row.text} how many {row.text}", "") for at, row in enumerate(clean(20))]
     where = tuple(range(20))
-    assert looks_inserted(rows, Feature(("how many",), False, where, "", 0.0))
-    assert not looks_inserted(rows, Feature(("how",), False, where, "", 0.0))
+    assert looks_inserted(rows, Feature(("how many",), anchored=False, rows=where, answer="", purity=0.0))
+    assert not looks_inserted(rows, Feature(("how",), anchored=False, rows=where, answer="", purity=0.0))
 
 
 def test_the_answers_of_highest_loss_are_doubted():
