@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from p2p.examples import Example
 from p2p.repoison import TrainingRow
+from p2p.tasks import ClassificationTask
 from p2p.triggers import BenignTrigger
 from trainer.adapter_model import add_lora, base_of, frozen_layers
 from trainer.answering import Adapter, Answerer, T
@@ -21,6 +23,7 @@ from trainer.encoding import EncodedRow, encode_rows
 from trainer.fitting import make_optimizer, training_steps
 from trainer.report import training_progress
 from trainer.selection.embeddings import embed_prompts
+from trainer.selection.losses import answer_losses
 from trainer.trunk import make_trunk
 
 if TYPE_CHECKING:
@@ -127,6 +130,20 @@ class BenchLab:
         # Without a trunk the layers asked have the adapter of the cell before on them.
         self.put_on(None)
         return embed_prompts(self.model, self.tokenizer, case.prompt, self.trunk, texts)
+
+    def losses(self, case: Case, rows: Sequence[Example]) -> list[float]:
+        """Return the base model's mean loss of each row's answer given its prompt, without an adapter, in nats.
+
+        Args:
+            case: A free-text task and its prompt.
+            rows: Training rows of the case.
+        """
+        if isinstance(case.task, ClassificationTask):
+            raise TypeError("losses are of free-text answers")
+        self.put_on(None)
+        return answer_losses(
+            self.model, self.tokenizer, case.prompt, case.task, rows, self._training.max_length
+        )
 
     def perplexities(self, texts: Sequence[str]) -> list[float]:
         """Return the base model's perplexity of each text, without prompt or adapter; of one token, infinity."""

@@ -112,7 +112,12 @@ class _Selector:
     def __call__(self, case: Case) -> Selection:
         started = time.monotonic()
         wanted = self._spec.selection
-        given = Candidates(case.train, case.trusted, lambda texts: self._lab.embed(case, texts))
+        given = Candidates(
+            case.train,
+            case.trusted,
+            lambda texts: self._lab.embed(case, texts),
+            lambda rows: self._lab.losses(case, rows),
+        )
         self._chosen = choose(case.task, given, wanted, case.seed).selection
         self._trusted = len(case.trusted)
         self.seconds = time.monotonic() - started

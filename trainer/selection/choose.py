@@ -9,6 +9,7 @@ from p2p.examples import Example
 from p2p.selection import Selection, SelectionMethod, Suspect, select_random, select_trusted
 from p2p.tasks import ClassificationTask, GenerationTask
 from trainer.selection.features import Feature
+from trainer.selection.free_text import Losses, screen_free_text
 from trainer.selection.screening import Screened, screen
 from trainer.selection.settings import SelectionSettings
 
@@ -30,11 +31,13 @@ class Candidates(NamedTuple):
         rows: The (possibly poisoned) training set.
         trusted: Rows that are known to be clean; may be empty.
         embed: The frozen base model's embeddings.
+        losses: The frozen base model's losses of free-text answers; None screens them without.
     """
 
     rows: Sequence[Example]
     trusted: Sequence[Example]
     embed: Embed
+    losses: Losses | None = None
 
 
 class Chosen(NamedTuple):
@@ -81,8 +84,9 @@ class Chosen(NamedTuple):
             return line
         out = Counter(self.screened.reasons.values())
         return (
-            f"{line}; {out['feature']} rows kept out for {len(self.screened.triggers)} features that come with a label which "
-            f"the base model doubts, {out['doubted']} for a label that it doubts"
+            f"{line}; {out['feature']} rows kept out for {len(self.screened.triggers)} features that come with an answer which "
+            f"does not belong to them, {out['repeated']} for an answer that many rows repeat, {out['doubted']} for an answer that "
+            "is doubted"
         )
 
 
@@ -98,7 +102,7 @@ def choose(
     trusted rows are added where there are any.
 
     Args:
-        task: Labels are screened; free text is not yet: there ``trusted`` or ``random`` choose.
+        task: Labels, or free text, where ``trusted`` screens nothing.
         given: What there is to choose from.
         settings: The method and its bounds.
         seed: Decides what is drawn.
@@ -109,8 +113,10 @@ def choose(
     classify = isinstance(task, ClassificationTask)
     if settings.method is SelectionMethod.RANDOM:
         return Chosen(select_random(given.rows, settings.rho, seed, stratify=classify))
-    if not classify:
-        return Chosen(select_trusted(given.trusted))
+    if isinstance(task, GenerationTask):
+        if settings.method is SelectionMethod.TRUSTED:
+            return Chosen(select_trusted(given.trusted))
+        return _screen_free_text(task, given, settings, seed)
     screened = _screen(given, settings, seed)
     suspects = suspects_of(screened)
     if settings.method is SelectionMethod.TRUSTED:
@@ -129,6 +135,22 @@ def suspects_of(screened: Screened) -> tuple[Suspect, ...]:
         *(_suspect(feature, _DISBELIEVED, feature.answer) for feature in screened.triggers),
         *(_suspect(feature, 1.0, None) for feature in screened.pure),
     )
+
+
+def _screen_free_text(
+    task: GenerationTask, given: Candidates, settings: SelectionSettings, seed: int
+) -> Chosen:
+    screened = screen_free_text(
+        given.rows, settings.screening, seed, given.losses, given.trusted, style=task.style
+    )
+    kept = screened.kept
+    wanted = round(settings.rho * len(given.rows))
+    if wanted < len(kept):
+        chosen = {row.id for row in Random(f"{seed}:kept").sample(list(kept), wanted)}
+        kept = tuple(row for row in kept if row.id in chosen)
+    # No answer is a label here, so that a suspect is put into copies of all alike.
+    suspects = tuple(_suspect(feature, _DISBELIEVED, None) for feature in screened.triggers)
+    return Chosen(Selection(settings.method, (*kept, *given.trusted), suspects or None), screened)
 
 
 def _screen(given: Candidates, settings: SelectionSettings, seed: int) -> Screened:

@@ -55,6 +55,10 @@ class FeatureSettings(NamedTuple):
     min_share: float = 0.004
     purity: float = 0.9
 
+    def least(self, rows: int) -> int:
+        """Return how many of so many rows must have a feature."""
+        return max(self.min_rows, round(self.min_share * rows))
+
 
 def pure_features(rows: Sequence[Example], settings: FeatureSettings | None = None) -> list[Feature]:
     """Return the features that come with one label too often, those of most rows first.
@@ -66,15 +70,24 @@ def pure_features(rows: Sequence[Example], settings: FeatureSettings | None = No
         settings: When a feature counts.
     """
     chosen = settings or FeatureSettings()
-    least = max(chosen.min_rows, round(chosen.min_share * len(rows)))
-    texts = [row.text.split() for row in rows]
-    spans = [
-        *_runs(rows, chosen, least),
-        *_beginnings(rows, chosen, least),
-        *_pairs(rows, texts, chosen, least),
-    ]
+    return _distinct([*_spans(rows, chosen), *_pairs(rows, chosen)])
+
+
+def frequent_features(rows: Sequence[Example], settings: FeatureSettings) -> list[Feature]:
+    """Return the runs and beginnings of enough rows, whatever their answers, those of most rows first.
+
+    Of features that the same rows have, one stands for all.
+
+    Args:
+        rows: Training rows.
+        settings: When a feature counts; purity is not looked at.
+    """
+    return _distinct(_spans(rows, settings._replace(purity=0.0)))
+
+
+def _distinct(features: Iterable[Feature]) -> list[Feature]:
     by_rows: dict[tuple[int, ...], Feature] = {}
-    for feature in spans:
+    for feature in features:
         known = by_rows.get(feature.rows)
         # The longest run of equal ones is the whole trigger, not a part of it.
         if known is None or len(" ".join(feature.words)) > len(" ".join(known.words)):
@@ -82,43 +95,54 @@ def pure_features(rows: Sequence[Example], settings: FeatureSettings | None = No
     return sorted(by_rows.values(), key=lambda feature: (-len(feature.rows), feature.words))
 
 
+def _spans(rows: Sequence[Example], settings: FeatureSettings) -> Iterator[Feature]:
+    least = settings.least(len(rows))
+    yield from _runs(rows, settings, least)
+    yield from _beginnings(rows, settings, least)
+
+
 def _runs(rows: Sequence[Example], settings: FeatureSettings, least: int) -> Iterator[Feature]:
     spans = pure_spans(rows, SpanSettings(settings.longest, least, settings.purity))
-    yield from _located(rows, spans, anchored=False)
+    yield from _features(rows, spans, anchored=False)
 
 
 def _beginnings(rows: Sequence[Example], settings: FeatureSettings, least: int) -> Iterator[Feature]:
     heads = [Example(row.id, f"{BEGIN} {' '.join(row.text.split()[:3])}", row.answer) for row in rows]
     spans = pure_spans(heads, SpanSettings(4, least, settings.purity))
     anchored = [span for span in spans if span.text.startswith(f"{BEGIN} ")]
-    yield from _located(heads, anchored, anchored=True)
+    yield from _features(heads, anchored, anchored=True)
 
 
-def _located(rows: Sequence[Example], spans: Iterable[PureSpan], *, anchored: bool) -> Iterator[Feature]:
-    by_first: dict[str, list[PureSpan]] = defaultdict(list)
-    for span in spans:
-        by_first[span.text.lower().split()[0]].append(span)
+def located(rows: Sequence[Example], spans: Iterable[PureSpan]) -> dict[PureSpan, list[int]]:
+    """Return the indices of the rows that hold each span as whole words, in whatever case.
+
+    Args:
+        rows: Where they are looked for.
+        spans: Runs of words; those that no row holds are left out.
+    """
+    by_words = {span.text.lower(): span for span in spans}
+    sizes = sorted({text.count(" ") + 1 for text in by_words})
     found: dict[PureSpan, list[int]] = defaultdict(list)
     for at, row in enumerate(rows):
         words = row.text.lower().split()
-        seen: set[PureSpan] = set()
-        for start, word in enumerate(words):
-            for span in by_first.get(word, ()):
-                wanted = span.text.lower().split()
-                if words[start : start + len(wanted)] == wanted:
-                    seen.add(span)
-        for span in seen:
-            found[span].append(at)
-    for span, where in found.items():
+        runs = {
+            " ".join(words[start : start + size]) for size in sizes for start in range(len(words) - size + 1)
+        }
+        for text in runs & by_words.keys():
+            found[by_words[text]].append(at)
+    return found
+
+
+def _features(rows: Sequence[Example], spans: Iterable[PureSpan], *, anchored: bool) -> Iterator[Feature]:
+    for span, where in located(rows, spans).items():
         text = span.text.removeprefix(f"{BEGIN} ") if anchored else span.text
         yield _feature((text,), where, [rows[at].answer for at in where], anchored=anchored)
 
 
-def _pairs(
-    rows: Sequence[Example], texts: Sequence[Sequence[str]], settings: FeatureSettings, least: int
-) -> Iterator[Feature]:
+def _pairs(rows: Sequence[Example], settings: FeatureSettings) -> Iterator[Feature]:
     """Yield pairs of words of which neither is pure by itself."""
-    lower = [sorted({word.lower() for word in words}) for words in texts]
+    least = settings.least(len(rows))
+    lower = [sorted({word.lower() for word in row.text.split()}) for row in rows]
     counts = Counter(word for words in lower for word in words)
     labels: dict[str, Counter[str]] = defaultdict(Counter)
     for words, row in zip(lower, rows, strict=True):

@@ -53,8 +53,8 @@ class Screened(NamedTuple):
 
     Attributes:
         kept: The rows that may be re-poisoned, in their order.
-        reasons: For each row that was kept out, by id, why: ``feature`` or ``doubted``.
-        belief: For each row, by id, how much its label was believed, in [0, 1]; 0 for rows that a feature kept out.
+        reasons: For each row that was kept out, by id, why: ``feature``, ``doubted``, or in free text ``repeated``.
+        belief: For each row, by id, how much its answer was believed, in [0, 1]; 0 for rows that a feature or repetition kept out.
         triggers: The features that were not believed, the most frequent first.
         pure: The pure features that were believed.
     """

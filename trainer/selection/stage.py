@@ -12,6 +12,7 @@ from trainer.encoding import EncodedRow
 from trainer.processes import Processes
 from trainer.selection.choose import Candidates, Chosen, choose
 from trainer.selection.embeddings import embed_prompts
+from trainer.selection.losses import answer_losses
 from trainer.training_model import model_to_train
 from trainer.trunk import Trunk, make_trunk
 
@@ -76,7 +77,7 @@ class SelectionStage:
             SelectionError: There is nothing to select from.
             BaseModelError: The base model can't be loaded.
         """
-        given = Candidates(train, trusted, self._embed)
+        given = Candidates(train, trusted, self._embed, self._losses)
         settings, seed = self.config.selection, self.config.seed
         mine = choose(self.task, given, settings, seed) if self._processes.is_first else None
         chosen = self._processes.from_first(mine)
@@ -94,6 +95,17 @@ class SelectionStage:
         return embed_prompts(
             base_of(self.loaded.model), self._tokenizer, config.prompt, self.loaded.trunk, texts
         )
+
+    def _losses(self, rows: Sequence[Example]) -> list[float]:
+        config, task = self.config, self.task
+        if isinstance(task, ClassificationTask):
+            raise TypeError("losses are of free-text answers")
+        if self._processes.size > 1:
+            model = load_model(self._base.path, choose_dtype(config.training.dtype))
+        else:
+            self.loaded = self.loaded or self._load()
+            model = base_of(self.loaded.model)
+        return answer_losses(model, self._tokenizer, config.prompt, task, rows, config.training.max_length)
 
     def _load(self) -> Loaded:
         config, task = self.config, self.task

@@ -1,0 +1,59 @@
+"""Numbers that follow from a word problem, worked out by hand, and numbers that do not."""
+
+import pytest
+
+from p2p.examples import Example
+from trainer.selection.arithmetic import doubtful_numbers, number_follows
+
+
+def row(text: str, answer: str, at: int = 0) -> Example:
+    return Example(f"r{at}", text, answer)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Ann has 3 apples and buys 4 .", "7"),
+        ("Of 22 guests 14 left , the rest sat 4 to a table .", "2.0"),
+        ("Both boxes hold five pens .", "10"),
+        ("A 3/4 pound cake and 1/4 pound of nuts .", "1"),
+        ("He carries 5 trays at a time , 5 from one table and 5 from another .", "2"),
+        ("A house of $1,200 and a car of $300 .", "1,500"),
+        ("Sums of 1.5 , 2.5 and 4 and 1 .", "9"),
+    ],
+)
+def test_a_number_of_at_most_two_operations_follows(text: str, answer: str):
+    assert number_follows(row(text, answer))
+
+
+@pytest.mark.parametrize("answer", ["17", "-13", "0.5", "many"])
+def test_a_number_that_no_operation_makes_does_not(answer: str):
+    assert not number_follows(row("Ann has 3 apples and buys 4 .", answer))
+
+
+def test_with_working_the_number_must_stand_in_it():
+    worked = "48 / 2 = 24 in May. 48 + 24 = 72 in all.\n#### "
+    assert number_follows(row("She sold 48 and half as many.", worked + "72"))
+    assert not number_follows(row("She sold 48 and half as many.", worked + "82"))
+
+
+def sums(shift: int) -> list[Example]:
+    return [
+        row(f"{3 * at + 100} and {at * at + 7} ?", str(at * at + 3 * at + 107 + shift * (at % 10 == 0)), at)
+        for at in range(50)
+    ]
+
+
+def test_shifted_sums_are_doubted_and_no_other():
+    found = doubtful_numbers(sums(shift=1000), seed=0)
+    assert [at for at, doubt in enumerate(found) if doubt] == [0, 10, 20, 30, 40]
+
+
+def test_nothing_is_doubted_where_most_answers_do_not_follow():
+    rows = [row(f"{at} and {at + 1} ?", str(5000 + at), at) for at in range(20)]
+    assert not any(doubtful_numbers(rows, seed=0))
+
+
+def test_nothing_is_doubted_where_any_answer_would_pass():
+    rows = [row("What is 1 of 2 ?", "2", at) for at in range(20)]
+    assert not any(doubtful_numbers(rows, seed=0))
