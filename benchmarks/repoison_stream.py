@@ -50,6 +50,7 @@ def _alone(size: int, asked: argparse.Namespace) -> dict[str, float]:
         _write_rows(Path(folder) / "rows.jsonl", size)
         options = ["--sizes", str(size), "--rho", str(asked.rho), "--copies", str(asked.copies)]
         command = [sys.executable, __file__, "--one", "--folder", folder, *options]
+        print(f"re-poisoning {size:,} rows", file=sys.stderr)
         found: dict[str, float] = json.loads(
             subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
         )

@@ -120,7 +120,7 @@ def require_four_bit() -> None:
             "training.quantize_base needs a GPU, and there is none here. Leave it out: the base model is then kept whole."
         )
     if find_spec("bitsandbytes") is None:
-        raise ConfigError("training.quantize_base needs bitsandbytes: `pip install bitsandbytes`")
+        raise ConfigError("training.quantize_base needs bitsandbytes: `pip install 'p2p-guard[qlora]'`")
 
 
 def _four_bit(dtype: "torch.dtype") -> "BitsAndBytesConfig":

@@ -13,6 +13,7 @@ from trainer.selection.outputs import Output
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from scipy.sparse import csr_array
 
 # Pairs of words are many: they are looked at for this many outputs, those of most rows first.
 _MOST_PAIRED = 20
@@ -109,7 +110,7 @@ def _common(rows: int, features: Sequence[Feature], outputs: Sequence[Output]) -
     return common
 
 
-def _incidence(rows: int, groups: Sequence[Sequence[int]]):  # noqa: ANN202
+def _incidence(rows: int, groups: Sequence[Sequence[int]]) -> "csr_array":
     from scipy.sparse import csr_array
 
     ends = np.cumsum([0, *map(len, groups)])

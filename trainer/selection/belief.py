@@ -76,7 +76,7 @@ class Belief:
             labels = np.concatenate([labels, self._extra[1]])
         if len(set(labels.tolist())) == 1:
             # Nothing can be fitted: all that is known is this one label.
-            return (self._labels[asked] == labels[0]).astype(np.float64)
+            return np.where(self._labels[asked] == labels[0], 1.0, 0.0)
         from sklearn.linear_model import LogisticRegression
 
         model = LogisticRegression(C=0.02, max_iter=200).fit(points, labels)

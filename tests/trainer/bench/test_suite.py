@@ -58,7 +58,7 @@ def test_cells_of_one_case_and_seed_stand_side_by_side_and_once():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"grid": [{"cases": ["wrod"], "defences": ["none"]}]}, "unknown case 'wrod', known are word, clean"),
+        ({"grid": [{"cases": ["wrod"], "defences": ["none"]}]}, "unknown case 'wrod', known are clean, word"),
         ({"grid": [{"cases": ["word"], "defences": ["no"]}]}, "unknown defence 'no', known are none, random"),
         ({"cases": {"c": {"dataset": "x", "label": "l"}}}, "unknown data set 'x', known are support"),
         ({"cases": {"c": {"dataset": "support", "label": "l", "rate": 0.1}}}, "needs an attack"),
