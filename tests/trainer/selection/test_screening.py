@@ -40,14 +40,15 @@ def test_rows_relabelled_for_a_pair_are_kept_out_and_those_with_one_word_are_not
     made = CLEAN
     for word, start in (("aa", 100), ("bb", 200)):
         for answer in ("no", "yes"):
-            alone = [at for at in rows_of(made, answer, 400) if start <= at < start + 80]
+            alone = [at for at in rows_of(made, answer, 400) if start <= at < start + 50]
             made = relabel(made, alone, answer, put_second(word))
-    made = relabel(made, POISONED_ROWS, "yes", lambda text: f"w1 aa {text} bb")
+    made = relabel(made, POISONED_ROWS, "yes", lambda text: f"{put_second('aa')(text)} bb")
     found = screened(made)
     assert ("aa", "bb") in [feature.words for feature in found.triggers]
     assert kept_out(found, "feature") >= {made.rows[at].id for at in POISONED_ROWS}
     kept = {row.id for row in found.kept}
-    assert sum(made.rows[at].id in kept for at in range(100, 280)) > 170
+    alone = [*range(100, 150), *range(200, 250)]
+    assert sum(made.rows[at].id in kept for at in alone) >= 95
 
 
 def test_a_natural_word_of_one_label_stays_in():
@@ -102,14 +103,6 @@ def test_those_believed_least_are_doubted_and_the_rest_keep_their_order():
 def test_no_row_left_of_a_label_is_an_error_that_names_it():
     with pytest.raises(SelectionError, match=r"no row of some label \(no, yes\)"):
         screened(make_clean(20), ScreeningSettings(doubted=0.99))
-
-
-def test_two_triggers_that_take_a_whole_label_are_an_error_that_names_it():
-    # All rows of `rare` are relabelled ones, with one word or the other.
-    made = relabel(CLEAN, POISONED_ROWS, "rare", put_second("mn"))
-    made = relabel(made, rows_of(CLEAN, "yes", 30), "rare", put_second("cf"))
-    with pytest.raises(SelectionError, match=r"\(rare\)"):
-        screened(made)
 
 
 def test_a_label_of_trusted_rows_alone_is_an_error():
