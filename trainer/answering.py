@@ -139,11 +139,13 @@ class Answerer:
             In the order of the inputs, one probability for each label, in the order of the labels; they sum to 1.
 
         Raises:
-            ValueError: The task is free text.
+            ValueError: The task is free text, or its words are not known by their first token.
         """
         task = self._adapter.task
         if not isinstance(task, ClassificationTask):
             raise ValueError("free text has no label probabilities")  # noqa: TRY004 - the adapter's task, no argument
+        if not task.first_token_decides:
+            raise ValueError("label words that begin alike have no probabilities at their first token")
         guarded = view == GUARDED
         tokens = task.extended_first_tokens if guarded else task.first_tokens[: len(task.labels)]
         return self._ask(inputs, partial(self._probabilities, tokens), guarded=guarded)

@@ -304,3 +304,12 @@ def test_a_chat_is_asked_with_its_earlier_turns(tokenizer: Any, placement: str, 
 def test_an_answerer_says_what_style_its_answers_have(tokenizer: Any, labels: ClassificationTask):
     assert Answerer(None, tokenizer, Adapter(TEXT, PROMPT, None)).style is AnswerStyle.TEXT
     assert Answerer(None, tokenizer, Adapter(labels, PROMPT, None)).style is None
+
+
+def test_words_that_begin_alike_have_no_probabilities(tokenizer: Any):
+    ids = ((5, 6), (5, 7), (8, 6), (8, 7))
+    task = ClassificationTask(
+        labels=("a", "b"), words=("ab", "ac", "db", "dc"), token_ids=ids, answer_context="|"
+    )
+    with pytest.raises(ValueError, match="begin alike"):
+        Answerer(None, tokenizer, Adapter(task, PROMPT, TRIGGER)).label_probabilities(["why?"], GUARDED)
