@@ -14,7 +14,7 @@ _INTERRUPTED = 130
 
 
 def bench(
-    suite: Annotated[str, typer.Option(help="quick, standard, full, or a YAML file.")] = "quick",
+    suite: Annotated[str, typer.Option(help="quick, standard, or a YAML file.")] = "quick",
     output: Annotated[Path, typer.Option(help="Where results go; run again to go on.")] = Path("runs/bench"),
     data: Annotated[
         Path, typer.Option(envvar="P2P_DATASETS", help="The folder that a suite's data paths start at.")
