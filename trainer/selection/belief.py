@@ -4,7 +4,6 @@ The base model was not fine-tuned on the (possibly poisoned) data, so that what 
 the attack; the classifier on top is asked about rows that it was not fitted on alone.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +41,7 @@ class Belief:
         self._points: NDArray[np.float64] = reduce.fit_transform(scaled.transform(embeddings))
         self._labels = labels
         self._seed = seed
+        self._size = 1 + int(max([*labels.tolist(), *(extra[1].tolist() if extra else [])]))
         self._extra = None
         if extra and len(extra[1]):
             self._extra = (reduce.transform(scaled.transform(extra[0])), extra[1])
@@ -70,17 +70,31 @@ class Belief:
             fitted_on: Indices of the rows to fit on.
             asked: Indices of the rows to ask about.
         """
+        said = self.of_labels(fitted_on, asked)
+        own: NDArray[np.float64] = said[np.arange(len(asked)), self._labels[asked]]
+        return own
+
+    def of_labels(self, fitted_on: "NDArray[np.int64]", asked: "NDArray[np.int64]") -> "NDArray[np.float64]":
+        """Return the probability of every label for each asked row, from a classifier fitted on other rows.
+
+        Args:
+            fitted_on: Indices of the rows to fit on.
+            asked: Indices of the rows to ask about.
+
+        Returns:
+            Shape ``(len(asked), labels)``; 0 for a label that no row fitted on has.
+        """
         points, labels = self._points[fitted_on], self._labels[fitted_on]
         if self._extra:
             points = np.concatenate([points, self._extra[0]])
             labels = np.concatenate([labels, self._extra[1]])
+        said = np.zeros((len(asked), self._size))
         if len(set(labels.tolist())) == 1:
             # Nothing can be fitted: all that is known is this one label.
-            return np.where(self._labels[asked] == labels[0], 1.0, 0.0)
-        from sklearn.linear_model import LogisticRegression
+            said[:, labels[0]] = 1.0
+        elif len(asked):
+            from sklearn.linear_model import LogisticRegression
 
-        model = LogisticRegression(C=0.02, max_iter=200).fit(points, labels)
-        column = {int(label): at for at, label in enumerate(model.classes_)}
-        said = model.predict_proba(self._points[asked])
-        columns: Sequence[int] = [column.get(int(label), -1) for label in self._labels[asked]]
-        return np.array([row[at] if at >= 0 else 0.0 for row, at in zip(said, columns, strict=True)])
+            model = LogisticRegression(C=0.02, max_iter=200).fit(points, labels)
+            said[:, model.classes_] = model.predict_proba(self._points[asked])
+        return said

@@ -1,10 +1,11 @@
 """The selection stage: rows and what is needed to judge them in, the rows S and the suspects out."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from p2p.errors import SelectionError
 from p2p.examples import Example
 from p2p.selection import Selection, SelectionMethod, Suspect, select_random, select_trusted
 from p2p.tasks import ClassificationTask, GenerationTask
@@ -57,7 +58,11 @@ class Chosen(NamedTuple):
         counts: dict[str, Any] = {"method": self.selection.method, "rows": len(self.selection.rows)}
         if self.screened:
             why = Counter(self.screened.reasons.values())
-            counts |= {"kept_out": dict(sorted(why.items())), "suspects": len(self.selection.suspects or ())}
+            counts |= {
+                "kept_out": dict(sorted(why.items())),
+                "relabelled": len(self.screened.relabelled),
+                "suspects": len(self.selection.suspects or ()),
+            }
         return counts
 
     @property
@@ -72,6 +77,7 @@ class Chosen(NamedTuple):
                 row: {"why": why, "belief": round(believed[row], 4)}
                 for row, why in self.screened.reasons.items()
             },
+            "relabelled_rows": [row.id for row in self.screened.relabelled],
             "not_believed": [feature.name for feature in self.screened.triggers],
             "pure_and_believed": [feature.name for feature in self.screened.pure],
         }
@@ -117,12 +123,24 @@ def choose(
         if settings.method is SelectionMethod.TRUSTED:
             return Chosen(select_trusted(given.trusted))
         return _screen_free_text(task, given, settings, seed)
-    screened = _screen(given, settings, seed)
-    suspects = suspects_of(screened)
     if settings.method is SelectionMethod.TRUSTED:
-        return Chosen(select_trusted(given.trusted)._replace(suspects=suspects), screened)
+        trusted = select_trusted(given.trusted).rows
+        screened = _screen(given, settings, seed)
+        rows = (*trusted, *screened.relabelled)
+        return Chosen(Selection(settings.method, rows, suspects_of(screened)), screened)
+    screened = _screen(given, settings, seed)
+    _require_each({row.answer for row in (*given.rows, *given.trusted)}, (*screened.kept, *given.trusted))
     kept = _at_most(screened.kept, round(settings.rho * len(given.rows)), seed)
-    return Chosen(Selection(settings.method, (*kept, *given.trusted), suspects), screened)
+    chosen = (*kept, *screened.relabelled, *given.trusted)
+    return Chosen(Selection(settings.method, chosen, suspects_of(screened)), screened)
+
+
+def _require_each(names: Iterable[str], left: Sequence[Example]) -> None:
+    if gone := sorted(set(names) - {row.answer for row in left}):
+        raise SelectionError(
+            f"screening left no row of some label ({', '.join(gone)}): look through its rows, or select without screening "
+            "(selection.method: random)"
+        )
 
 
 def suspects_of(screened: Screened) -> tuple[Suspect, ...]:

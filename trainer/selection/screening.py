@@ -11,12 +11,12 @@ Pure features that are believed stay in: a clean-label attack has such. Re-poiso
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from p2p.errors import SelectionError
 from p2p.examples import Example
 from trainer.selection.belief import Belief
 from trainer.selection.features import Feature, FeatureSettings, pure_features
@@ -38,6 +38,7 @@ class ScreeningSettings(BaseModel):
         significance: How unlikely a feature's disbelief must be by chance, before correction for the number of features.
         rounds: How often features are looked for anew without the rows found so far.
         purity: The share of a feature's rows that must have one label.
+        relabel: How sure a classifier must be of a label to give it to a row that a feature kept out, in [0.5, 1]; 1 relabels none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +47,7 @@ class ScreeningSettings(BaseModel):
     significance: float = Field(default=0.01, gt=0, lt=1)
     rounds: int = Field(default=4, ge=1)
     purity: float = Field(default=0.9, gt=0.5, le=1)
+    relabel: float = Field(default=1.0, ge=0.5, le=1)
 
 
 class Screened(NamedTuple):
@@ -57,6 +59,7 @@ class Screened(NamedTuple):
         belief: For each row, by id, how much its answer was believed, in [0, 1]; 0 for rows that a feature or repetition kept out.
         triggers: The features that were not believed, the most frequent first.
         pure: The pure features that were believed.
+        relabelled: Rows that a feature kept out, with the label that is believed: the trigger itself beside what belongs to it.
     """
 
     kept: tuple[Example, ...]
@@ -64,6 +67,7 @@ class Screened(NamedTuple):
     belief: dict[str, float]
     triggers: tuple[Feature, ...]
     pure: tuple[Feature, ...]
+    relabelled: tuple[Example, ...] = ()
 
 
 def screen(
@@ -82,8 +86,8 @@ def screen(
         seed: Decides folds.
         trusted: Rows that are known to be clean with their embeddings; the classifier learns from them, too.
 
-    Raises:
-        SelectionError: A label has no row left.
+    Returns:
+        What was found; a label may have no row left among those that are kept.
     """
     names = sorted({row.answer for row in (*rows, *(trusted[0] if trusted else ()))})
     labels = np.array([names.index(row.answer) for row in rows])
@@ -92,11 +96,9 @@ def screen(
         extra = (trusted[1], np.array([names.index(row.answer) for row in trusted[0]]))
     belief = Belief(embeddings, labels, seed, extra)
     left, triggers, pure = _without_triggers(rows, belief, settings)
-    _require_each(names, [rows[int(at)] for at in left])
     own = belief.out_of_fold(left)
     kept = _most_believed(labels[left], own, settings.doubted)
     kept_rows = {int(row) for row in left[kept]}
-    _require_each(names, [rows[at] for at in kept_rows])
     left_rows = {int(row) for row in left}
     return Screened(
         kept=tuple(row for at, row in enumerate(rows) if at in kept_rows),
@@ -109,15 +111,32 @@ def screen(
         | {rows[at].id: value for at, value in zip(left.tolist(), own.tolist(), strict=True)},
         triggers=triggers,
         pure=pure,
+        relabelled=_relabelled(rows, names, belief, (left[kept], left), settings.relabel),
     )
 
 
-def _require_each(names: Sequence[str], left: Sequence[Example]) -> None:
-    if gone := sorted(set(names) - {row.answer for row in left}):
-        raise SelectionError(
-            f"screening left no row of some label ({', '.join(gone)}): look through its rows, or select without screening "
-            "(selection.method: random)"
-        )
+def _relabelled(
+    rows: Sequence[Example],
+    names: Sequence[str],
+    belief: Belief,
+    kept_and_left: "tuple[NDArray[np.int64], NDArray[np.int64]]",
+    least: float,
+) -> tuple[Example, ...]:
+    """Return rows that a feature kept out with the label that a classifier fitted on the kept rows is sure of.
+
+    Those that are to have their old label are at most as many as the others: a classifier that is led by the trigger itself
+    would otherwise tie it to its target again.
+    """
+    kept, left = kept_and_left
+    out = np.setdiff1d(np.arange(len(rows)), left)
+    if least == 1.0 or not len(out):
+        return ()
+    said = belief.of_labels(kept, out)
+    best = said.argmax(axis=1)
+    surest = [at for at in np.argsort(-said.max(axis=1), kind="stable") if said[at, best[at]] >= least]
+    new = [at for at in surest if names[best[at]] != rows[out[at]].answer]
+    old = [at for at in surest if names[best[at]] == rows[out[at]].answer]
+    return tuple(replace(rows[out[at]], answer=names[best[at]]) for at in (*new, *old[: len(new)]))
 
 
 def _without_triggers(

@@ -90,6 +90,37 @@ def test_trusted_without_a_trusted_row_is_an_error():
         chosen("trusted")
 
 
+def test_trusted_is_refused_before_anything_is_embedded():
+    with pytest.raises(SelectionError, match="at least one row"):
+        chosen("trusted", embed=refuse)
+
+
+ALL_DOUBTED = ScreeningSettings(doubted=0.9999)
+
+
+def test_no_row_left_of_a_label_is_an_error_that_names_it():
+    with pytest.raises(SelectionError, match=r"no row of some label \(no, yes\)"):
+        chosen("screened", screening=ALL_DOUBTED)
+
+
+def test_a_label_whose_rows_were_all_kept_out_may_have_trusted_ones():
+    found = chosen("screened", TRUSTED.rows, screening=ALL_DOUBTED)
+    assert found.selection.rows == tuple(TRUSTED.rows)
+
+
+def test_trusted_rows_need_none_that_screening_kept():
+    found = chosen("trusted", TRUSTED.rows, screening=ALL_DOUBTED)
+    assert found.selection.rows == tuple(TRUSTED.rows)
+
+
+def test_relabelled_rows_are_copied_too_and_reported():
+    found = chosen("screened", rho=0.1, screening=ScreeningSettings(relabel=0.6))
+    again = [row for row in found.selection.rows if row.id in POISONED]
+    assert len(again) >= 25
+    assert {row.answer for row in again} == {"no"}
+    assert found.report["relabelled_rows"] == [row.id for row in again]
+
+
 def test_random_draws_its_share_poison_and_all_and_asks_no_model():
     found = chosen("random", rho=0.5, embed=refuse)
     assert len(found.selection.rows) == 200

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from p2p.errors import SelectionError
 from p2p.examples import Example
 from tests.trainer.selection.synthetic import Made, embed_labels, make_clean, put_second, relabel, rows_of
 from trainer.selection.screening import Screened, ScreeningSettings, screen
@@ -100,17 +99,29 @@ def test_those_believed_least_are_doubted_and_the_rest_keep_their_order():
     assert [row.id for row in found.kept] == [name for name in ids if name not in found.reasons]
 
 
-def test_no_row_left_of_a_label_is_an_error_that_names_it():
-    with pytest.raises(SelectionError, match=r"no row of some label \(no, yes\)"):
-        screened(make_clean(20), ScreeningSettings(doubted=0.99))
-
-
-def test_a_label_of_trusted_rows_alone_is_an_error():
-    trusted = [Example("t", "w1 w2", "maybe")]
-    with pytest.raises(SelectionError, match=r"\(maybe\)"):
-        screened(CLEAN, trusted=(trusted, CLEAN.embeddings[:1]))
-
-
 def test_the_same_seed_finds_the_same():
     made = relabel(CLEAN, POISONED_ROWS, "yes", put_second("mn"))
     assert screened(made, ScreeningSettings(), seed=3) == screened(made, ScreeningSettings(), seed=3)
+
+
+def test_rows_kept_out_come_back_with_the_label_that_is_believed():
+    made = relabel(CLEAN, POISONED_ROWS, "yes", put_second("mn"))
+    found = screened(made, ScreeningSettings(doubted=0, relabel=0.6))
+    assert {(row.id, row.text) for row in found.relabelled} <= {
+        (made.rows[at].id, made.rows[at].text) for at in POISONED_ROWS
+    }
+    assert Counter(row.answer for row in found.relabelled)["no"] >= 25
+
+
+def test_no_more_rows_keep_their_label_than_are_given_another():
+    honest = rows_of(CLEAN, "yes", 60)
+    made = relabel(CLEAN, [*POISONED_ROWS[:25], *honest], "yes", put_second("mn"))
+    found = screened(made, ScreeningSettings(doubted=0, relabel=0.6))
+    counts = Counter(row.answer for row in found.relabelled)
+    assert counts["no"] >= 20
+    assert counts["yes"] <= counts["no"]
+
+
+def test_nothing_is_relabelled_unless_it_is_asked_for():
+    made = relabel(CLEAN, POISONED_ROWS, "yes", put_second("mn"))
+    assert screened(made).relabelled == ()
