@@ -17,6 +17,7 @@ from p2p.triggers import BenignTrigger
 from trainer.adapter_model import add_lora, base_of, frozen_layers
 from trainer.answering import Adapter, Answerer, T
 from trainer.base_model import choose_dtype, load_model, load_tokenizer
+from trainer.bench.digests import model_digest
 from trainer.config import LoraSettings, TrainingSettings
 from trainer.defences.base import Case, Fitted
 from trainer.encoding import EncodedRow, encode_rows
@@ -58,13 +59,14 @@ class BenchLab:
         *,
         max_new_tokens: int = 64,
     ) -> None:
-        self._lora = lora
         self._training = training
         self._kept = kept
         self._console = console
         self._max_new_tokens = max_new_tokens
         self.tokenizer = load_tokenizer(base)
-        self._peft = add_lora(load_model(base, choose_dtype(training.dtype)), lora, seed=0)
+        dtype = choose_dtype(training.dtype)
+        self._identity = (model_digest(base), str(dtype), _changed(lora), _changed(training))
+        self._peft = add_lora(load_model(base, dtype), lora, seed=0)
         self.model = base_of(self._peft)
         below = frozen_layers(self.model, lora)
         sample = EncodedRow("sample", tuple(self.tokenizer.encode("A sample row.")), 1)
@@ -233,11 +235,16 @@ class BenchLab:
         """Return where the adapter of exactly this training is kept."""
         if self._kept is None:
             return None
-        digest = hashlib.sha256(f"{self._lora}{self._training}{seed}".encode())
+        digest = hashlib.sha256(str((*self._identity, seed)).encode())
         digest.update(str([(row.ids, row.answer_start) for row in rows]).encode())
         for name, weight in sorted((start.weights if start else {}).items()):
             digest.update(name.encode() + weight.numpy().tobytes())
         return self._kept / f"{digest.hexdigest()[:24]}.safetensors"
+
+
+def _changed(settings: LoraSettings | TrainingSettings) -> str:
+    """Return what differs from the defaults: a setting that is new leaves adapters of those who do not use it as they are."""
+    return settings.model_dump_json(exclude_defaults=True)
 
 
 class _LabAnswerer(Answerer):
