@@ -1,6 +1,7 @@
 """Files by content: a data file that changes is another one, wherever it lies, and so is a base model of the same name."""
 
 import hashlib
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,19 @@ def by_content(block: Any, folder: Path) -> Any:  # noqa: ANN401 - any part of a
     return _with_paths(block, lambda path: _content(path, folder))
 
 
+def missing_files(block: Any, folder: Path) -> list[str]:  # noqa: ANN401 - any part of a YAML
+    """Return the paths of a part of a suite that name a file which is not there, each once.
+
+    Args:
+        block: Mappings, lists and values.
+        folder: The folder of data sets.
+    """
+    found: dict[str, bool] = {}
+    _with_paths(block, lambda path: found.setdefault(path, Path(inside(path, folder)).is_file()))
+    # Without a suffix it is an id of the hub.
+    return [path for path, is_there in found.items() if not is_there and Path(path).suffix]
+
+
 def model_digest(directory: Path) -> str:
     """Return a SHA-256 over the files of a base model: configuration, tokenizer and weights.
 
@@ -54,7 +68,7 @@ def model_digest(directory: Path) -> str:
     return together.hexdigest()
 
 
-def _with_paths(block: Any, change: Any) -> Any:  # noqa: ANN401 - any part of a YAML
+def _with_paths(block: Any, change: Callable[[str], object]) -> Any:  # noqa: ANN401 - any part of a YAML
     if isinstance(block, list | tuple):
         return [_with_paths(each, change) for each in block]
     if not isinstance(block, dict):

@@ -13,7 +13,7 @@ from p2p.errors import P2PError
 from p2p.examples import Example
 from trainer.base_model import BaseModel, find_base_model
 from trainer.bench.cases import BenchCase, make_case
-from trainer.bench.digests import model_digest, paths_inside
+from trainer.bench.digests import missing_files, model_digest, paths_inside
 from trainer.bench.keys import cell_key
 from trainer.bench.lab import BenchLab
 from trainer.bench.measure import finished_result, measure
@@ -99,7 +99,8 @@ class Grid:
         Args:
             only: Which cells to show.
         """
-        shown = Table("case", "defence", "seed", "CA", "ASR", "floor", title=f"suite {self._suite.name}")
+        title, columns = f"suite {self._suite.name}", ("case", "defence", "seed", "CA", "ASR", "floor")
+        shown = Table(*columns, title=title, caption=self._missing_data())
         for cell in filter(only, cells_of(self._suite)):
             shown.add_row(cell.case_name, cell.defence_name, str(cell.seed), *self._told(cell))
         return shown
@@ -107,6 +108,13 @@ class Grid:
     def key(self, cell: Cell) -> str:
         """Return a cell's content key: 16 hex digits over everything that decides its figures."""
         return cell_key(self._suite, cell, self._digest, self._data)
+
+    def _missing_data(self) -> str | None:
+        """Say which data files are not there: without them nobody can tell what was measured on them."""
+        missing = missing_files(self._suite.model_dump(mode="json"), self._data)
+        if not missing:
+            return None
+        return f"data files that are not there: {', '.join(missing)}. Give --data; cells of theirs are shown as not measured."
 
     def _told(self, cell: Cell) -> list[str]:
         """Return CA, ASR and floor, or that the cell does not apply, or nothing."""

@@ -312,6 +312,12 @@ def test_list_shows_cells_and_measures_none(suite_file: Path, data: Path, tmp_pa
     assert "word" not in call(*where, "--list", "--case", "clean")
 
 
+def test_list_says_which_data_files_are_not_there(suite_file: Path, data: Path, tmp_path: Path):
+    where = ("--suite", suite_file, "--output", tmp_path / "out", "--list")
+    assert "data files that are not there: train.jsonl, test.jsonl. Give --data" in call(*where)
+    assert "not there" not in call(*where, "--data", data)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -29,7 +29,7 @@ def cost_table(entries: Sequence[DefenceCost]) -> Table:
         note="Medians over cells with the range behind them; memory is the highest peak. Times undefended is taken within one case and seed. "
         "Equal trainings are done once and shared: the P2P adapter without the guard is the guarded one's. Queries are passes through a model, "
         "those of other models included. What a defence counted besides is its own; medians again.",
-        text_columns=frozenset({0, 9}),
+        text_columns=frozenset({0, 8}),
     )
 
 
