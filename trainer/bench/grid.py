@@ -19,7 +19,7 @@ from trainer.bench.lab import BenchLab
 from trainer.bench.measure import finished_result, measure
 from trainer.bench.results import CaseId, CellResult
 from trainer.bench.store import CellStore, NotApplicable
-from trainer.bench.suite import Cell, DataSetSpec, DefenceSpec, Suite, cells_of
+from trainer.bench.suite import Cell, DefenceSpec, Suite, cells_of
 from trainer.config import GenerationSettings
 from trainer.defences.base import Case
 from trainer.errors import ConfigError, NotApplicableError, TrainerError
@@ -159,7 +159,7 @@ class Grid:
         suite = self._suite
         spec, defence = suite.cases[cell.case_name], suite.defences[cell.defence_name]
         dataset = suite.datasets[spec.dataset]
-        lab = self._lab(dataset)
+        lab = self._lab(cell)
         rows: BenchCase = make_case(spec, dataset, self._data, cell.seed)
         task = make_bench_task(
             dataset.task, dataset.prompt, lab.tokenizer, [row.answer for row in rows.clean], cell.seed
@@ -183,11 +183,13 @@ class Grid:
             variant=defence.variant,
         )
 
-    def _lab(self, dataset: DataSetSpec) -> BenchLab:
-        """Return the lab of a kind of task and training. One is kept at a time: each holds a base model and the rows' states."""
-        task = dataset.task
+    def _lab(self, cell: Cell) -> BenchLab:
+        """Return the lab of a cell. One is kept at a time: each holds a base model and the rows' states."""
+        suite = self._suite
+        task = suite.datasets[suite.cases[cell.case_name].dataset].task
         new_tokens = task.max_new_tokens if isinstance(task, GenerationSettings) else 1
-        lora, training = self._suite.adapter_settings(dataset)
+        lora = suite.lora_of(cell.case_name, cell.defence_name)
+        training = suite.training_of(cell.case_name, cell.defence_name)
         name = f"{new_tokens}|{lora}|{training}"
         if self._lab_at_hand and self._lab_at_hand[0] == name:
             return self._lab_at_hand[1]

@@ -17,33 +17,31 @@ if TYPE_CHECKING:
 
 
 class KeptAdapters:
-    """The adapters that one base model and one kind of training gave.
+    """The adapters of one base model.
 
     Args:
         folder: Where they are.
         base: The base model's directory.
         dtype: What is computed in.
         lora: Where adapters sit.
-        training: How they are trained.
     """
 
-    def __init__(
-        self, folder: Path, base: Path, dtype: "torch.dtype", lora: LoraSettings, training: TrainingSettings
-    ) -> None:
+    def __init__(self, folder: Path, base: Path, dtype: "torch.dtype", lora: LoraSettings) -> None:
         self._folder = folder
-        # Defaults are left out: a setting that is new leaves adapters of those who do not use it as they are.
-        settings = [block.model_dump_json(exclude_defaults=True) for block in (lora, training)]
-        self._identity = (model_digest(base), str(dtype), *settings)
+        self._identity = (model_digest(base), str(dtype), _changed(lora))
 
-    def name(self, rows: Sequence[EncodedRow], seed: int, start: Fitted | None) -> str:
+    def name(
+        self, rows: Sequence[EncodedRow], training: TrainingSettings, seed: int, start: Fitted | None
+    ) -> str:
         """Return what the adapter of exactly this training is called.
 
         Args:
             rows: What is learned, in order.
+            training: How.
             seed: Decides the beginning and the batches.
             start: The adapter that is trained on; None begins anew.
         """
-        digest = hashlib.sha256(str((*self._identity, seed)).encode())
+        digest = hashlib.sha256(str((*self._identity, _changed(training), seed)).encode())
         digest.update(str([(row.ids, row.answer_start) for row in rows]).encode())
         for name, weight in sorted((start.weights if start else {}).items()):
             digest.update(name.encode() + weight.numpy().tobytes())
@@ -76,3 +74,8 @@ class KeptAdapters:
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.safetensors"
+
+
+def _changed(settings: LoraSettings | TrainingSettings) -> str:
+    """Leave defaults out: a setting that is new leaves adapters of those who do not use it as they are."""
+    return settings.model_dump_json(exclude_defaults=True)

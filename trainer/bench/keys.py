@@ -28,12 +28,11 @@ def cell_key(suite: Suite, cell: Cell, base_model: str, data: Path) -> str:
     """
     case, defence = suite.cases[cell.case_name], suite.defences[cell.defence_name]
     dataset = suite.datasets[case.dataset]
-    lora, training = suite.adapter_settings(dataset)
     content = {
         "method": METHOD_VERSION,
         "base_model": base_model,
-        "lora": _changed(lora),
-        "training": _changed(training),
+        "lora": _changed(suite.lora_of(cell.case_name, cell.defence_name)),
+        "training": _changed(suite.training_of(cell.case_name, cell.defence_name)),
         # What of these two holds for the data set stands above.
         "dataset": _changed(dataset, leave_out={"lora", "training"}),
         "case": _changed(case),

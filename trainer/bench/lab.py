@@ -59,7 +59,7 @@ class BenchLab:
     ) -> None:
         dtype = choose_dtype(training.dtype)
         self._training = training
-        self._kept = KeptAdapters(kept, base, dtype, lora, training) if kept else None
+        self._kept = KeptAdapters(kept, base, dtype, lora) if kept else None
         self._console = console
         self._max_new_tokens = max_new_tokens
         self.tokenizer = load_tokenizer(base)
@@ -89,7 +89,7 @@ class BenchLab:
         encoded = encode_rows(rows, case.task, self.tokenizer, case.prompt, settings.max_length, stamp).rows
         if self._kept is None:
             return self._train(encoded, case.seed, start)
-        name = self._kept.name(encoded, case.seed, start)
+        name = self._kept.name(encoded, settings, case.seed, start)
         fitted = self._kept.find(name)
         if fitted is None:
             fitted = self._train(encoded, case.seed, start)

@@ -154,9 +154,13 @@ class Suite(Settings):
                 _require(name, self.defences, "defence")
         return self
 
-    def adapter_settings(self, dataset: DataSetSpec) -> tuple[LoraSettings, TrainingSettings]:
-        """Return where adapters of a data set sit and how they are trained: its own settings, or else the suite's."""
-        return dataset.lora or self.lora, dataset.training or self.training
+    def lora_of(self, case: str, defence: str) -> LoraSettings:  # noqa: ARG002 - whoever asks need not know who decides
+        """Return where adapters sit in the cells of a case and a defence: as the data set says, or else the suite."""
+        return self.datasets[self.cases[case].dataset].lora or self.lora
+
+    def training_of(self, case: str, defence: str) -> TrainingSettings:  # noqa: ARG002 - the same
+        """Return how adapters are trained in the cells of a case and a defence, likewise."""
+        return self.datasets[self.cases[case].dataset].training or self.training
 
 
 class Cell(Settings):
