@@ -16,7 +16,8 @@ from p2p.selection import SelectionMethod
 from trainer.base_model import find_base_model
 from trainer.bench.cases import make_case
 from trainer.bench.lab import BenchLab
-from trainer.bench.suite import Suite, load_suite
+from trainer.bench.suite import Suite
+from trainer.bench.suite_files import load_suite
 from trainer.config import ClassificationSettings
 from trainer.defences.base import Case
 from trainer.selection.choose import Candidates, choose

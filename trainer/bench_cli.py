@@ -9,12 +9,13 @@ from rich.console import Console
 from p2p.errors import P2PError
 from trainer.errors import TrainerError
 
+_FAILED = 1
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
 
 
 def bench(
-    suite: Annotated[str, typer.Option(help="quick, standard, or a YAML file.")] = "quick",
+    suite: Annotated[str, typer.Option(help="quick, standard, generation, full, or a YAML file.")] = "quick",
     output: Annotated[Path, typer.Option(help="Where results go; run again to go on.")] = Path("runs/bench"),
     data: Annotated[
         Path, typer.Option(envvar="P2P_DATASETS", help="The folder that a suite's data paths start at.")
@@ -37,7 +38,8 @@ def bench(
 
       p2p-guard bench --suite mine.yaml --case word --defence none --defence p2p-screened
     """
-    from trainer.bench.suite import Cell, load_suite, require_names
+    from trainer.bench.suite import Cell, require_names
+    from trainer.bench.suite_files import load_suite
 
     console = Console()
 
@@ -61,7 +63,16 @@ def bench(
     except (P2PError, TrainerError, OSError) as error:
         console.print(f"error: {error}", markup=False, soft_wrap=True)
         raise typer.Exit(_USAGE_ERROR) from error
+    for failure in grid.failed:
+        cell = failure.cell
+        console.print(
+            f"failed: {cell.case_name} | {cell.defence_name} | seed {cell.seed}: {failure.reason}",
+            markup=False,
+            soft_wrap=True,
+        )
     console.print(f"p2p-guard report {output} makes a page of it", markup=False, soft_wrap=True)
+    if grid.failed:
+        raise typer.Exit(_FAILED)
 
 
 def report(

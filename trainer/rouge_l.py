@@ -9,7 +9,24 @@ from statistics import fmean
 
 
 def rouge_l(answers: Sequence[str | None], references: Sequence[Sequence[str]]) -> float | None:
-    """Return the mean ROUGE-L F1 over rows, each against the reference that suits it best.
+    """Return the mean ROUGE-L F1 over rows; see :func:`rouge_l_scores`.
+
+    Args:
+        answers: The projected answers.
+        references: The references of the same rows.
+
+    Returns:
+        A mean in [0, 1]; None when there are no rows.
+
+    Raises:
+        ValueError: The two differ in length, or a row has no reference.
+    """
+    scores = rouge_l_scores(answers, references)
+    return fmean(scores) if scores else None
+
+
+def rouge_l_scores(answers: Sequence[str | None], references: Sequence[Sequence[str]]) -> list[float]:
+    """Return the ROUGE-L F1 of each row against the reference that suits it best.
 
     Words are runs of a-z and 0-9; text in other scripts has none and scores 0.
 
@@ -18,7 +35,7 @@ def rouge_l(answers: Sequence[str | None], references: Sequence[Sequence[str]]) 
         references: The references of the same rows, at least one each.
 
     Returns:
-        A mean in [0, 1]; None when there are no rows.
+        One score in [0, 1] a row.
 
     Raises:
         ValueError: The two differ in length, or a row has no reference.
@@ -26,8 +43,7 @@ def rouge_l(answers: Sequence[str | None], references: Sequence[Sequence[str]]) 
     from rouge_score.rouge_scorer import RougeScorer
 
     scorer = RougeScorer(["rougeL"], use_stemmer=True)
-    scores = [
+    return [
         max(float(scorer.score(reference, answer or "")["rougeL"].fmeasure) for reference in wanted)
         for answer, wanted in zip(answers, references, strict=True)
     ]
-    return fmean(scores) if scores else None

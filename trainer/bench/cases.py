@@ -10,6 +10,7 @@ from p2p.attacks.poisoning import poison_dataset
 from p2p.attacks.registry import make_attack
 from p2p.errors import DataError, Location
 from p2p.examples import Example
+from trainer.bench.digests import inside, paths_inside
 from trainer.bench.suite import CaseSpec, DataSetSpec
 from trainer.config import AttackSettings, ClassificationSettings, DataSource
 from trainer.datasets import read_examples
@@ -80,26 +81,16 @@ def make_case(spec: CaseSpec, dataset: DataSetSpec, folder: Path, seed: int) -> 
 
 
 def _read(source: DataSource, dataset: DataSetSpec, folder: Path) -> list[Example]:
-    rows = read_examples(source.model_copy(update={"path": _inside(source.path, folder)}))
+    rows = read_examples(source.model_copy(update={"path": inside(source.path, folder)}))
     if dataset.max_words is None:
         return rows
     return [row for row in rows if len(row.text.split()) <= dataset.max_words]
 
 
-def _inside(path: str, folder: Path) -> str:
-    """Return the path inside the folder where it is there, and as it stands otherwise."""
-    return str(folder / path) if (folder / path).exists() else path
-
-
 def _attack(settings: AttackSettings | None, folder: Path) -> Attack | None:
     if settings is None:
         return None
-    paths = {
-        key: _inside(str(value), folder)
-        for key, value in settings.parameters.items()
-        if key in ("rewrites", "clean")
-    }
-    return make_attack(settings.name, settings.parameters | paths)
+    return make_attack(settings.name, paths_inside(settings.parameters, folder))
 
 
 def _draw(rows: Sequence[Example], wanted: int, seed: int, *, by_answer: bool) -> list[Example]:

@@ -1,7 +1,5 @@
 """The base model on the bench: adapters are trained on it, put on it and taken off again; equal trainings are done once."""
 
-import hashlib
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
@@ -17,6 +15,7 @@ from p2p.triggers import BenignTrigger
 from trainer.adapter_model import add_lora, base_of, frozen_layers
 from trainer.answering import Adapter, Answerer, T
 from trainer.base_model import choose_dtype, load_model, load_tokenizer
+from trainer.bench.kept import KeptAdapters
 from trainer.config import LoraSettings, TrainingSettings
 from trainer.defences.base import Case, Fitted
 from trainer.encoding import EncodedRow, encode_rows
@@ -58,13 +57,13 @@ class BenchLab:
         *,
         max_new_tokens: int = 64,
     ) -> None:
-        self._lora = lora
+        dtype = choose_dtype(training.dtype)
         self._training = training
-        self._kept = kept
+        self._kept = KeptAdapters(kept, base, dtype, lora) if kept else None
         self._console = console
         self._max_new_tokens = max_new_tokens
         self.tokenizer = load_tokenizer(base)
-        self._peft = add_lora(load_model(base, choose_dtype(training.dtype)), lora, seed=0)
+        self._peft = add_lora(load_model(base, dtype), lora, seed=0)
         self.model = base_of(self._peft)
         below = frozen_layers(self.model, lora)
         sample = EncodedRow("sample", tuple(self.tokenizer.encode("A sample row.")), 1)
@@ -88,12 +87,13 @@ class BenchLab:
         """
         settings = self._training
         encoded = encode_rows(rows, case.task, self.tokenizer, case.prompt, settings.max_length, stamp).rows
-        path = self._path(encoded, case.seed, start)
-        if path and path.is_file():
-            return _load(path)
-        fitted = self._train(encoded, case.seed, start)
-        if path:
-            _save(fitted, path)
+        if self._kept is None:
+            return self._train(encoded, case.seed, start)
+        name = self._kept.name(encoded, settings, case.seed, start)
+        fitted = self._kept.find(name)
+        if fitted is None:
+            fitted = self._train(encoded, case.seed, start)
+            self._kept.keep(name, fitted)
         return fitted
 
     def answerer(self, case: Case, fitted: Fitted | None, trigger: BenignTrigger | None = None) -> Answerer:
@@ -229,16 +229,6 @@ class BenchLab:
             for name, weight in get_peft_model_state_dict(self._peft).items()
         }
 
-    def _path(self, rows: Sequence[EncodedRow], seed: int, start: Fitted | None) -> Path | None:
-        """Return where the adapter of exactly this training is kept."""
-        if self._kept is None:
-            return None
-        digest = hashlib.sha256(f"{self._lora}{self._training}{seed}".encode())
-        digest.update(str([(row.ids, row.answer_start) for row in rows]).encode())
-        for name, weight in sorted((start.weights if start else {}).items()):
-            digest.update(name.encode() + weight.numpy().tobytes())
-        return self._kept / f"{digest.hexdigest()[:24]}.safetensors"
-
 
 class _LabAnswerer(Answerer):
     def __init__(self, lab: BenchLab, fitted: Fitted | None, adapter: Adapter, **options: Any) -> None:  # noqa: ANN401
@@ -254,28 +244,3 @@ class _LabAnswerer(Answerer):
     ) -> dict[str, T]:
         self._lab.put_on(self._fitted)
         return super()._in_batches(rows, ask, on_progress)
-
-
-def _save(fitted: Fitted, path: Path) -> None:
-    import json
-
-    from safetensors.torch import save_file
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"tokens": fitted.tokens, "seconds": fitted.seconds, "curve": fitted.curve}
-    # Two cases may share a training, and so two processes a file.
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    save_file(dict(fitted.weights), partial, metadata={"facts": json.dumps(facts)})
-    partial.replace(path)
-
-
-def _load(path: Path) -> Fitted:
-    import json
-
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as content:
-        facts = json.loads(content.metadata()["facts"])
-        weights = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - no mapping
-    curve = tuple((int(tokens), float(loss)) for tokens, loss in facts["curve"])
-    return Fitted(weights, facts["tokens"], facts["seconds"], curve)

@@ -1,9 +1,11 @@
 """One cell measured: the defence is given the case, asked clean and triggered rows, and what it says is counted."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from statistics import fmean
+from types import MappingProxyType
 from typing import NamedTuple
 
 from p2p.attacks.base import Attack
@@ -11,6 +13,7 @@ from p2p.examples import Example
 from p2p.metrics.attack_success import attack_success_rate
 from p2p.metrics.extension_rate import extension_rate
 from p2p.metrics.floor import floor
+from p2p.metrics.mean import bootstrap_interval
 from p2p.metrics.rate import Rate
 from p2p.normalise import AnswerStyle
 from p2p.projection import Projection
@@ -23,6 +26,7 @@ from trainer.bench.suite import DefenceSpec
 from trainer.defences.base import Answer, Case, Defended, Fitted, fit_undefended, seeded_trigger
 from trainer.defences.registry import DEFENCES, make_defence
 from trainer.evaluations import clean_figures
+from trainer.rouge_l import rouge_l_scores
 from trainer.selection.choose import Candidates, choose
 
 _HALVES = ("p2p", "p2p-unguarded")
@@ -37,12 +41,14 @@ class Measured(NamedTuple):
         selection: How S was chosen; None where nothing is selected.
         cost: What it took.
         curve: The training curve.
+        details: What the defence counted besides.
     """
 
     figures: Figures
     selection: SelectionFigures | None
     cost: Cost
     curve: tuple[CurvePoint, ...]
+    details: Mapping[str, float] = MappingProxyType({})
 
 
 def measure(case: Case, rows: BenchCase, spec: DefenceSpec, lab: BenchLab) -> Measured:
@@ -75,6 +81,8 @@ def measure(case: Case, rows: BenchCase, spec: DefenceSpec, lab: BenchLab) -> Me
             CurvePoint(tokens=tokens, loss=loss)
             for tokens, loss in (defended.fitted.curve if defended.fitted else ())
         ),
+        # Some is counted while answering: it is complete now.
+        dict(defended.details),
     )
 
 
@@ -93,6 +101,7 @@ def finished_result(measured: Measured, base_model: str, **named: object) -> Cel
             "selection": measured.selection,
             "cost": measured.cost,
             "curve": measured.curve,
+            "details": measured.details,
             "versions": {"base model": base_model} | {name: version(name) for name in _PACKAGES},
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
@@ -149,33 +158,39 @@ def _figures(
 ) -> Figures:
     clean = defended.answer([row.text for row in rows.test])
     attack = rows.attack
-    accuracy, quality = _clean(case, clean, rows.test, attack)
+    figures = _clean(case, clean, rows.test, attack)
     if attack is None:
-        return Figures(clean_accuracy=accuracy, quality=quality)
+        return figures
     counted = [at for at, row in enumerate(rows.test) if attack.applies_to(row)]
     targets = [rows.test[at] for at in counted]
     asked = [attack.trigger(row, case.seed).text for row in targets]
     replies = defended.answer(asked)
     untriggered = never_poisoned()(asked) if attack.rewrites_whole else [clean[at] for at in counted]
-    return Figures(
-        clean_accuracy=accuracy,
-        quality=quality,
-        attack_success_rate=attack_success_rate(_successes(attack, replies, targets)),
-        floor=floor(_successes(attack, untriggered, targets)),
-        extension_rate=extension_rate(replies) if spec.defence in _HALVES else None,
+    return figures.model_copy(
+        update={
+            "attack_success_rate": attack_success_rate(_successes(attack, replies, targets)),
+            "floor": floor(_successes(attack, untriggered, targets)),
+            "extension_rate": extension_rate(replies) if spec.defence in _HALVES else None,
+        }
     )
 
 
 def _clean(
     case: Case, replies: Sequence[Projection], test: Sequence[Example], attack: Attack | None
-) -> tuple[Rate, float | None]:
+) -> Figures:
+    """Return the figures of clean rows."""
     said = [reply.answer for reply in replies]
     style = None if isinstance(case.task, ClassificationTask) else case.task.style
-    accuracy, quality = clean_figures(style, said, test)
-    if style is AnswerStyle.TEXT and attack is not None:
-        # Free text has no one right answer; what can be counted is that the attacker's does not come of itself.
-        accuracy = Rate.of([not attack.succeeds(reply, row) for reply, row in zip(said, test, strict=True)])
-    return accuracy, quality
+    if style is not AnswerStyle.TEXT:
+        return Figures(clean_accuracy=clean_figures(style, said, test)[0])
+    # Free text has no one right answer; what can be counted is that the attacker's does not come of itself.
+    attacked = _successes(attack, replies, test) if attack else []
+    scores = rouge_l_scores(said, [row.accepted for row in test])
+    return Figures(
+        clean_accuracy=Rate.of([not each for each in attacked]),
+        quality=fmean(scores) if scores else None,
+        quality_interval=bootstrap_interval(scores),
+    )
 
 
 def _successes(attack: Attack, replies: Sequence[Projection], rows: Sequence[Example]) -> list[bool]:
@@ -200,4 +215,5 @@ def _cost(case: Case, defended: Defended, selecting: float, spec: DefenceSpec, l
         tokens=fitted.tokens if fitted else 0,
         seconds=round((fitted.seconds if fitted else 0.0) + selecting, 1),
         extra_prompt_tokens=extra,
+        queries_per_request=round(defended.queries_per_request, 2),
     )

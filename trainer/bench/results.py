@@ -45,6 +45,8 @@ class Figures(Record):
             the never-poisoned model gives on the rewritten rows.
         extension_rate: The share of free-running replies to triggered rows in the extended half; None without halves.
         quality: Mean ROUGE-L F1 against the references on clean rows, in [0, 1]; None for tasks without one.
+        quality_interval: Both ends of its 95 % bootstrap interval over the rows, see :func:`p2p.metrics.mean.bootstrap_interval`; None
+            where there is no quality, and in cells that were measured before there was one.
     """
 
     clean_accuracy: Rate
@@ -52,6 +54,7 @@ class Figures(Record):
     floor: Rate | None = None
     extension_rate: Rate | None = None
     quality: float | None = None
+    quality_interval: tuple[float, float] | None = None
 
 
 class SelectionFigures(Record):
@@ -82,12 +85,15 @@ class Cost(Record):
         seconds: Training time, selection included.
         peak_memory_gib: The most memory that the process held, in GiB; None where cells shared a process.
         extra_prompt_tokens: Tokens that serving adds to a prompt.
+        queries_per_request: Passes through a model that one request costs, see :class:`trainer.defences.base.Defended`; None in cells
+            that were measured before it was kept.
     """
 
     tokens: int = 0
     seconds: float = 0.0
     peak_memory_gib: float | None = None
     extra_prompt_tokens: int = 0
+    queries_per_request: float | None = None
 
 
 class CurvePoint(Record):
@@ -111,6 +117,7 @@ class CellResult(Record):
         selection: How S was chosen; None where nothing is selected.
         cost: What it took.
         curve: The training curve; empty where nothing was trained.
+        details: What the defence counted besides, such as rows left out or inputs without a translation.
         versions: Versions of this project, torch, transformers and peft.
         finished: When, in ISO 8601, UTC.
     """
@@ -125,5 +132,6 @@ class CellResult(Record):
     selection: SelectionFigures | None = None
     cost: Cost = Cost()
     curve: tuple[CurvePoint, ...] = ()
+    details: dict[str, float] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
     finished: str = ""

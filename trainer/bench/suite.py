@@ -1,15 +1,12 @@
-"""A suite: which cases are measured with which defences, as one YAML file.
+"""A suite: which cases are measured with which defences. :mod:`trainer.bench.suite_files` reads one from YAML.
 
 Paths in it are relative to the folder of data sets that the command is given, or to the working directory.
 """
 
 from collections.abc import Sequence
-from importlib.resources import files
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from p2p.prompts import PromptTemplate
 from p2p.repoison import RepoisonSettings
@@ -24,7 +21,8 @@ from trainer.config import (
 from trainer.errors import ConfigError
 from trainer.selection.settings import SelectionSettings
 
-_SHIPPED = "trainer.bench.suites"
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+"""What files of results and locks may be called by."""
 
 
 class DataSetSpec(Settings):
@@ -94,6 +92,7 @@ class DefenceSpec(Settings):
         selection: For defences that select rows.
         repoison: For defences that make copies.
         trusted: Whether the defence is given the case's trusted rows.
+        trusted_rows: How many of these, the first ones; None gives it all.
     """
 
     defence: str
@@ -102,6 +101,7 @@ class DefenceSpec(Settings):
     selection: SelectionSettings = SelectionSettings()
     repoison: RepoisonSettings = RepoisonSettings()
     trusted: bool = True
+    trusted_rows: int | None = Field(default=None, ge=1)
 
 
 class GridSpec(Settings):
@@ -133,14 +133,14 @@ class Suite(Settings):
         grid: What is combined with what.
     """
 
-    name: str
+    name: Name
     about: str
     base_model: str = ".models/SmolLM2-135M-Instruct"
     lora: LoraSettings = LoraSettings()
     training: TrainingSettings = TrainingSettings()
-    datasets: dict[str, DataSetSpec]
-    cases: dict[str, CaseSpec]
-    defences: dict[str, DefenceSpec]
+    datasets: dict[Name, DataSetSpec]
+    cases: dict[Name, CaseSpec]
+    defences: dict[Name, DefenceSpec]
     grid: tuple[GridSpec, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -153,6 +153,14 @@ class Suite(Settings):
             for name in block.defences:
                 _require(name, self.defences, "defence")
         return self
+
+    def lora_of(self, case: str, defence: str) -> LoraSettings:  # noqa: ARG002 - whoever asks need not know who decides
+        """Return where adapters sit in the cells of a case and a defence: as the data set says, or else the suite."""
+        return self.datasets[self.cases[case].dataset].lora or self.lora
+
+    def training_of(self, case: str, defence: str) -> TrainingSettings:  # noqa: ARG002 - the same
+        """Return how adapters are trained in the cells of a case and a defence, likewise."""
+        return self.datasets[self.cases[case].dataset].training or self.training
 
 
 class Cell(Settings):
@@ -188,29 +196,6 @@ def cells_of(suite: Suite) -> list[Cell]:
     return sorted(dict.fromkeys(asked), key=lambda cell: first[cell.case_name, cell.seed])
 
 
-def load_suite(name: str) -> Suite:
-    """Read a suite.
-
-    Args:
-        name: A shipped suite's name, or a YAML file.
-
-    Raises:
-        ConfigError: There is no such suite, or a key or value doesn't fit; every fault is named.
-    """
-    text = _text_of(name)
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name} is not YAML: {error}") from error
-    try:
-        return Suite.model_validate(content)
-    except ValidationError as error:
-        faults = [
-            f"  {'.'.join(map(str, fault['loc'])) or 'suite'}: {fault['msg']}" for fault in error.errors()
-        ]
-        raise ConfigError("\n".join([f"suite {name}:", *faults])) from None
-
-
 def require_names(suite: Suite, cases: Sequence[str], defences: Sequence[str]) -> None:
     """Check that a suite has the cases and defences that were asked for.
 
@@ -229,28 +214,6 @@ def require_names(suite: Suite, cases: Sequence[str], defences: Sequence[str]) -
             _require(name, suite.defences, "defence")
     except ValueError as error:
         raise ConfigError(f"suite {suite.name}: {error}") from None
-
-
-def shipped_suites() -> tuple[str, ...]:
-    """Return the names of the suites that come with the package."""
-    return tuple(
-        sorted(
-            entry.name.removesuffix(".yaml")
-            for entry in files(_SHIPPED).iterdir()
-            if entry.name.endswith(".yaml")
-        )
-    )
-
-
-def _text_of(name: str) -> str:
-    if name in shipped_suites():
-        return files(_SHIPPED).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    try:
-        return Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{name!r} is neither a shipped suite ({', '.join(shipped_suites())}) nor a file that can be read: {error}"
-        ) from error
 
 
 def _require(name: str, known: dict[str, Any], kind: str) -> None:

@@ -1,6 +1,7 @@
 """What each defence costs, beside the undefended training of the same case and seed."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from statistics import median
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ class DefenceCost(NamedTuple):
         ratios: Seconds over the undefended training's seconds, one for each cell whose case and seed has both.
         peak_memory_gib: The highest peak in GiB; None where no cell says.
         extra_prompt_tokens: Tokens that serving adds to a prompt, median.
+        queries: Passes through a model that one request costs, median; None where no cell says.
+        details: What the defence counted besides, by name, median over the cells that say.
         shared: Whether the training is another entry's, too: the P2P adapter without the guard.
     """
 
@@ -31,6 +34,8 @@ class DefenceCost(NamedTuple):
     ratios: tuple[float, ...]
     peak_memory_gib: float | None
     extra_prompt_tokens: float
+    queries: float | None
+    details: Mapping[str, float]
     shared: bool
 
     @property
@@ -66,6 +71,7 @@ def _name(row: Pooled) -> str:
 def _cost(name: str, cells: list[CellResult], plain: dict[CaseId, float]) -> DefenceCost:
     seconds = [cell.cost.seconds for cell in cells]
     peaks = [cell.cost.peak_memory_gib for cell in cells if cell.cost.peak_memory_gib is not None]
+    queries = [cell.cost.queries_per_request for cell in cells if cell.cost.queries_per_request is not None]
     return DefenceCost(
         name=name,
         cells=len(cells),
@@ -78,5 +84,12 @@ def _cost(name: str, cells: list[CellResult], plain: dict[CaseId, float]) -> Def
         ),
         peak_memory_gib=max(peaks, default=None),
         extra_prompt_tokens=median(cell.cost.extra_prompt_tokens for cell in cells),
+        queries=median(queries) if queries else None,
+        details=_details(cells),
         shared=cells[0].defence == UNGUARDED,
     )
+
+
+def _details(cells: list[CellResult]) -> dict[str, float]:
+    names = dict.fromkeys(name for cell in cells for name in cell.details)
+    return {name: median(cell.details[name] for cell in cells if name in cell.details) for name in names}

@@ -1,7 +1,7 @@
 """The measured grid in reading order: which rows belong to a case, and which cases may be spoken of."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -39,7 +39,8 @@ class Case(NamedTuple):
         key: What is attacked, and how.
         rows: Undefended, P2P, P2P without the guard, then other defences by name.
         ablations: Rows with a part of a defence changed whose unchanged row is there, too.
-        never_poisoned: The undefended model trained on the same data set without poison; None where it was not measured.
+        never_poisoned: The undefended model trained on the same data set without poison, asked with the same attack if it was
+            measured so; None where it was not measured.
     """
 
     key: CaseKey
@@ -55,7 +56,7 @@ class Case(NamedTuple):
     @property
     def standing(self) -> Standing:
         """Whether the case counts: the undefended model's pooled ASR is at least :data:`IMPLANTED`."""
-        if self.key.attack == NO_ATTACK:
+        if not self.key.rate:
             return Standing.NO_POISON
         asr = self.undefended.attack_success_rate if self.undefended else None
         if asr is None:
@@ -169,14 +170,20 @@ def row_order(row: Pooled) -> tuple[int, str, int, str, int, str]:
 def _case(key: CaseKey, by_case: dict[CaseKey, list[Pooled]]) -> Case:
     rows = sorted(by_case[key], key=row_order)
     ablations = tuple(row for row in rows if ablated(row) and _baseline(rows, row))
-    clean = [
-        row
-        for other, others in by_case.items()
-        if key.attack != NO_ATTACK and other == key._replace(attack=NO_ATTACK, rate=0.0)
-        for row in others
+    clean = _never_poisoned(key, by_case) if key.rate else None
+    return Case(key, tuple(row for row in rows if row not in ablations), ablations, clean)
+
+
+def _never_poisoned(key: CaseKey, by_case: Mapping[CaseKey, Sequence[Pooled]]) -> Pooled | None:
+    """Return the undefended model of the same rows without poison: the one asked with this attack, or else one asked with none."""
+    found = {
+        attack_name(other.attack): row
+        for other, rows in by_case.items()
+        if not other.rate and other._replace(attack=key.attack, rate=key.rate) == key
+        for row in rows
         if row.defence == UNDEFENDED
-    ]
-    return Case(key, tuple(row for row in rows if row not in ablations), ablations, next(iter(clean), None))
+    }
+    return found.get(attack_name(key.attack), found.get(NO_ATTACK))
 
 
 def _baseline(rows: Iterable[Pooled], row: Pooled) -> Pooled | None:
@@ -185,4 +192,4 @@ def _baseline(rows: Iterable[Pooled], row: Pooled) -> Pooled | None:
 
 
 def _case_order(key: CaseKey) -> tuple[str, str, bool, str, float, int]:
-    return (key.task, key.dataset, key.attack == NO_ATTACK, attack_name(key.attack), key.rate, key.rows)
+    return (key.task, key.dataset, not key.rate, attack_name(key.attack), key.rate, key.rows)

@@ -54,8 +54,9 @@ def attack_name(attack: str) -> str:
 
 def case_name(case: CaseKey) -> str:
     """Name a case: data set, attack, poison rate and rows."""
-    if case.attack == NO_ATTACK:
-        return f"{dataset_name(case.dataset)}, no poison, {case.rows:,} rows"
+    if not case.rate:
+        asked = f", asked with {attack_name(case.attack)}" if case.attack != NO_ATTACK else ""
+        return f"{dataset_name(case.dataset)}, no poison{asked}, {case.rows:,} rows"
     return f"{dataset_name(case.dataset)}, {attack_name(case.attack)}, {percent(case.rate)} of {case.rows:,} rows"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from statistics import fmean
 from typing import NamedTuple
 
-from p2p.metrics.rate import Rate
+from p2p.metrics.rate import Interval, Rate
 from trainer.bench.results import CaseId, CellResult, Figures
 
 RateOf = Callable[[Figures], Rate | None]
@@ -72,6 +72,18 @@ class Pooled(NamedTuple):
         """The mean over the seeds of mean ROUGE-L F1; None where no seed has one."""
         values = [cell.figures.quality for cell in self.cells if cell.figures.quality is not None]
         return fmean(values) if values else None
+
+    @property
+    def quality_interval(self) -> Interval | None:
+        """The mean over the seeds of both ends of ROUGE-L's interval; None where a seed has none.
+
+        All seeds are asked the same test rows, so their intervals are averaged as if they moved together: never narrower than a joint one.
+        """
+        ends = [cell.figures.quality_interval for cell in self.cells]
+        known = [each for each in ends if each is not None]
+        if len(known) < len(ends):
+            return None
+        return Interval(fmean(low for low, _ in known), fmean(high for _, high in known))
 
     def rate(self, pick: RateOf) -> Rate | None:
         """Add up k and n of one share over the seeds that have it; None where none has."""

@@ -11,11 +11,14 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from p2p.errors import AttackError
 from p2p_guard_cli.main import app
 from tests.trainer.bench.conftest import suite_of
 from tests.trainer.conftest import QUIET
 from trainer.bench import grid as grid_module
+from trainer.bench.digests import model_digest
 from trainer.bench.grid import Grid
+from trainer.bench.keys import cell_key
 from trainer.bench.suite import Suite, cells_of
 from trainer.errors import NotApplicableError, TrainerError
 
@@ -69,6 +72,30 @@ def changed(path: str, value: object) -> dict[str, Any]:
     return content
 
 
+def test_a_setting_of_the_suite_that_a_data_set_overrides_leaves_the_key(tiny_model: Path):
+    own = changed("datasets.support.training", suite_of()["training"])
+    assert key(own, tiny_model) == key(suite_of(), tiny_model)
+    assert key(own | {"training": {"epochs": 3}}, tiny_model) == key(own, tiny_model)
+
+
+def test_the_content_of_a_data_file_decides_and_not_where_it_lies(suite: Suite, data: Path, tmp_path: Path):
+    cell = cells_of(suite)[0]
+    before = cell_key(suite, cell, "base", data)
+    moved = data.rename(tmp_path / "moved")
+    assert cell_key(suite, cell, "base", moved) == before
+    with (moved / "train.jsonl").open("a") as file:
+        file.write("\n")
+    assert cell_key(suite, cell, "base", moved) != before
+
+
+def test_another_base_model_of_the_same_name_is_another_key(tmp_path: Path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    before = model_digest(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"other")
+    assert model_digest(tmp_path) != before
+
+
 def files(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in (folder / "cells").glob("*.json")}
 
@@ -89,6 +116,7 @@ def test_a_grid_is_measured_once_and_a_lost_cell_again_with_the_same_figures(
     ]
     assert first[1].selection is not None
     assert (first[1].selection.kept, first[1].selection.poisoned) == (20, 8)
+    assert (first[1].details["selected_rows"], first[1].cost.queries_per_request) == (20, 1)
     before = files(folder)
     lost = folder / "cells" / f"{first[1].key}.json"
     lost.unlink()
@@ -100,6 +128,22 @@ def test_a_grid_is_measured_once_and_a_lost_cell_again_with_the_same_figures(
     after = files(folder)
     assert {name for name in before if after[name] != before[name]} == {lost.name}
     assert not list(folder.rglob("*.partial"))
+
+
+def test_free_text_has_its_quality_with_an_interval(content: dict[str, Any], data: Path, tmp_path: Path):
+    reply = {"name": "fixed_reply", "phrase": "BadMagic", "target": "I can't."}
+    content["datasets"]["support"] |= {"task": {"kind": "generation", "max_new_tokens": 2}, "rows": 10}
+    content["cases"]["clean"] = {"dataset": "support", "asked_with": reply, "label": "refusal"}
+    suite = Suite.model_validate(content)
+    (found,) = Grid(suite, data, tmp_path, QUIET).run(lambda cell: cell.case_name == "clean")
+    figures = found.figures
+    assert (found.case.attack, found.case.rate) == ("refusal", 0)
+    # Never poisoned: the reply that it was not taught comes to no row, with the trigger or without.
+    assert [str(rate.k) for rate in (figures.attack_success_rate, figures.floor) if rate] == ["0", "0"]
+    assert (figures.clean_accuracy.k, figures.clean_accuracy.n) == (8, 8)
+    low, high = figures.quality_interval or (1, 0)
+    assert figures.quality is not None
+    assert low <= figures.quality <= high
 
 
 @pytest.fixture
@@ -170,6 +214,67 @@ def test_a_defence_that_does_not_apply_is_said_and_the_rest_measured(
     assert "does not apply: no trusted rows" in said.getvalue()
 
 
+def test_what_does_not_apply_is_remembered_and_listed(
+    suite_file: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    tried: list[str] = []
+
+    def measure(case: Any, rows: Any, spec: Any, lab: Any) -> Any:
+        tried.append(spec.defence)
+        raise NotApplicableError("no trusted rows")
+
+    monkeypatch.setattr(grid_module, "measure", measure)
+    where = ("--suite", suite_file, "--data", data, "--output", tmp_path / "out")
+    call(*where)
+    call(*where)
+    assert tried == ["none", "p2p", "none"]
+    assert call(*where, "--list").count("does not apply: no trusted rows") == 3
+
+
+def test_a_cell_that_fails_is_told_at_the_end_and_the_rest_measured(
+    suite_file: Path, data: Path, tmp_path: Path, counted: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    inner = vars(grid_module)["measure"]
+
+    def measure(case: Any, rows: Any, spec: Any, lab: Any) -> Any:
+        if spec.defence == "p2p":
+            raise AttackError("no rewrite of it")
+        return inner(case, rows, spec, lab)
+
+    monkeypatch.setattr(grid_module, "measure", measure)
+    where = ("--suite", suite_file, "--data", data, "--output", tmp_path / "out")
+    said = call(*where, code=1)
+    assert "failed: word | random | seed 0: no rewrite of it" in said
+    assert counted == ["none", "none"]
+    monkeypatch.setattr(grid_module, "measure", inner)
+    call(*where)
+    assert counted == ["none", "none", "p2p"]
+
+
+def test_a_defence_gets_the_first_of_the_trusted_rows(
+    content: dict[str, Any], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    given: list[tuple[int, bool]] = []
+
+    def measure(case: Any, rows: Any, spec: Any, lab: Any) -> Any:
+        given.append((len(case.trusted), case.trusted == rows.trusted[:2]))
+        raise NotApplicableError("enough seen")
+
+    monkeypatch.setattr(grid_module, "measure", measure)
+    content["defences"]["none"]["trusted_rows"] = 2
+    Grid(Suite.model_validate(content), data, tmp_path, QUIET).run(lambda cell: cell.case_name == "word")
+    assert given == [(2, True), (4, False)]
+
+
+def test_more_trusted_rows_than_the_case_has_are_a_failure(
+    content: dict[str, Any], data: Path, tmp_path: Path, counted: list[str]
+):
+    content["defences"]["none"]["trusted_rows"] = 5
+    grid = Grid(Suite.model_validate(content), data, tmp_path, QUIET)
+    grid.run()
+    assert "is to have 5 trusted rows, and the case has 4" in grid.failed[0].reason
+
+
 def call(*words: object, code: int = 0) -> str:
     result = CliRunner().invoke(app, ["bench", *map(str, words)], env={"COLUMNS": "200"})
     assert result.exit_code == code, result.output
@@ -207,6 +312,12 @@ def test_list_shows_cells_and_measures_none(suite_file: Path, data: Path, tmp_pa
     assert "word" not in call(*where, "--list", "--case", "clean")
 
 
+def test_list_says_which_data_files_are_not_there(suite_file: Path, data: Path, tmp_path: Path):
+    where = ("--suite", suite_file, "--output", tmp_path / "out", "--list")
+    assert "data files that are not there: train.jsonl, test.jsonl. Give --data" in call(*where)
+    assert "not there" not in call(*where, "--data", data)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -222,4 +333,4 @@ def test_a_name_that_the_suite_lacks_is_a_usage_error(
 
 
 def test_a_suite_that_is_not_there_is_a_usage_error():
-    assert "neither a shipped suite (quick" in call("--suite", "qiuck", code=2)
+    assert "neither a shipped suite (full, generation, quick" in call("--suite", "qiuck", code=2)

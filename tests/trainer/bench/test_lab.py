@@ -1,5 +1,6 @@
 """The lab on a tiny model: equal trainings once, and embeddings that no adapter has a say in."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -58,3 +59,15 @@ def test_an_embedding_owes_nothing_to_an_adapter(case: Case, tiny_model: Path, l
     before = lab.embed(case, ["late parcel"])
     lab.fit(case, plain_rows(ROWS, case.task))
     np.testing.assert_array_equal(before, lab.embed(case, ["late parcel"]))
+
+
+def test_an_adapter_of_another_base_model_is_not_taken(case: Case, tiny_model: Path, tmp_path: Path):
+    other = tmp_path / "other"
+    shutil.copytree(tiny_model, other)
+    # What the file says stays the same; its content is another.
+    config = other / "config.json"
+    config.write_text(config.read_text() + " ")
+    rows, kept = plain_rows(ROWS, case.task), tmp_path / "kept"
+    for model in (tiny_model, other):
+        make_lab(model, kept, last_layers=1).fit(case, rows)
+    assert len(list(kept.iterdir())) == 2

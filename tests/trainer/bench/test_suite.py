@@ -8,7 +8,8 @@ import yaml
 
 from p2p.attacks.registry import ATTACKS
 from tests.trainer.bench.conftest import suite_of
-from trainer.bench.suite import Suite, cells_of, load_suite, require_names, shipped_suites
+from trainer.bench.suite import Suite, cells_of, require_names
+from trainer.bench.suite_files import load_suite, shipped_suites
 from trainer.defences.registry import DEFENCES
 from trainer.errors import ConfigError
 
@@ -63,6 +64,8 @@ def test_cells_of_one_case_and_seed_stand_side_by_side_and_once():
         ({"cases": {"c": {"dataset": "x", "label": "l"}}}, "unknown data set 'x', known are support"),
         ({"cases": {"c": {"dataset": "support", "label": "l", "rate": 0.1}}}, "needs an attack"),
         ({"grids": []}, "grids"),
+        ({"cases": {"a/b": {"dataset": "support", "label": "l"}}}, "cases.a/b"),
+        ({"name": "../up"}, "name"),
     ],
 )
 def test_a_fault_is_named(change: dict[str, Any], said: str, tmp_path: Path):
@@ -90,3 +93,50 @@ def test_names_asked_for_are_checked():
         require_names(suite, ["word", "wrod"], [])
     with pytest.raises(ConfigError, match="suite tiny: unknown defence 'p2p', known are none, random"):
         require_names(suite, [], ["p2p"])
+
+
+def extending(tmp_path: Path, *others: str, **own: Any) -> str:
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump({"name": "own", "about": "More.", "extends": list(others)} | own))
+    return str(path)
+
+
+@pytest.fixture
+def tiny_file(tmp_path: Path) -> str:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(suite_of()))
+    return str(path)
+
+
+def test_a_suite_that_extends_another_has_its_cells_and_its_own_after_them(tmp_path: Path, tiny_file: str):
+    more = {"defences": {"onion": {"defence": "onion"}}, "grid": [{"cases": ["word"], "defences": ["onion"]}]}
+    suite = load_suite(extending(tmp_path, tiny_file, **more))
+    assert (suite.name, suite.lora.rank) == ("own", 2)
+    assert [cell.defence_name for cell in cells_of(suite)] == ["none", "random", "onion", "none"]
+
+
+def test_what_a_suite_says_goes_over_what_it_extends(tmp_path: Path, tiny_file: str):
+    suite = load_suite(extending(tmp_path, tiny_file, defences={"none": {"defence": "onion"}}))
+    assert (suite.defences["none"].defence, suite.defences["random"].defence) == ("onion", "p2p")
+
+
+def test_suites_that_differ_under_one_name_are_not_extended_together(tmp_path: Path, tiny_file: str):
+    other = tmp_path / "other.yaml"
+    other.write_text(yaml.safe_dump(suite_of() | {"defences": {"none": {"defence": "onion"}}}))
+    with pytest.raises(ConfigError, match="defences of the suites .* differ under the same name: none"):
+        load_suite(extending(tmp_path, tiny_file, str(other)))
+
+
+def test_a_suite_that_extends_itself_is_an_error(tmp_path: Path):
+    with pytest.raises(ConfigError, match="extends itself"):
+        load_suite(extending(tmp_path, str(tmp_path / "own.yaml")))
+
+
+def test_no_two_cells_of_a_shipped_suite_have_one_place_in_a_report():
+    suite = load_suite("full")
+    places = []
+    for cell in cells_of(suite):
+        case, defence = suite.cases[cell.case_name], suite.defences[cell.defence_name]
+        told = tuple(sorted(defence.variant.items()))
+        places.append((case.dataset, case.label, case.rate, cell.seed, defence.defence, told))
+    assert len(places) == len(set(places))

@@ -22,6 +22,21 @@ def test_time_is_compared_within_one_case_and_seed():
     assert guarded.extra_prompt_tokens == 7
 
 
+def test_what_a_defence_counts_besides_is_a_median_over_the_cells_that_say():
+    onion = [
+        cell(
+            "onion",
+            seed=seed,
+            cost=Cost(queries_per_request=12 + seed),
+            details={"threshold": seed},
+            asr=None,
+        )
+        for seed in (0, 1, 2)
+    ]
+    (entry,) = costs(make_grid([*onion, cell("onion", seed=3, asr=None)]))
+    assert (entry.queries, entry.details) == (13, {"threshold": 1})
+
+
 def test_a_defence_without_training_has_no_ratio():
     _, untrained = costs(make_grid([cell(cost=Cost(seconds=100)), cell("onion")]))
     assert untrained.ratio is None

@@ -47,6 +47,13 @@ def test_the_never_poisoned_model_is_found_by_data_set_and_rows():
     assert by_name["other"].never_poisoned is None
 
 
+def test_the_never_poisoned_model_that_was_asked_with_the_attack_stands_beside_every_rate_of_it():
+    asked = [cell(attack="word", rate=0.0, asr=(9, 100)), cell(attack="sentence", rate=0.0, asr=(20, 100))]
+    grid = make_grid([cell(attack="word 10 %", rate=0.1), cell(attack="word 5 %", rate=0.05), *asked])
+    assert [case.never_poisoned.attack_success_rate.k for case in grid.attacked] == [9, 9]
+    assert len(grid.cases) == 4
+
+
 def test_an_ablation_stands_beside_the_row_that_it_changes():
     cells = [cell("p2p", variant=TRUSTED), cell("p2p", variant=TRUSTED | {"copies": "1"})]
     (case,) = make_grid(cells).cases

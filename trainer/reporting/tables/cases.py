@@ -34,7 +34,8 @@ def _table(task: str, grid: Grid, cases: Sequence[Case]) -> Table:
             if any(id(row) not in shown_elsewhere for row in case.rows)
         ),
         note="Share, k/n and 95 % Wilson interval; over several seeds k and n are added up and each seed's share is listed in the order of "
-        "the seeds. ASR - floor has Newcombe's 95 % interval.",
+        "the seeds. ASR - floor has Newcombe's 95 % interval, ROUGE-L a bootstrap over the rows (1,000 draws, percentiles). In free text CA is the "
+        "share of clean rows whose answer is free of the attacker's.",
     )
 
 
@@ -67,7 +68,12 @@ def _cells(row: Pooled, name: str, *, quality: bool) -> tuple[Cell, ...]:
         difference_cell(asr, floor),
         rate_cell(row.extension_rate, row.by_seed(lambda figures: figures.extension_rate)),
     )
-    return (*cells, number_cell(row.quality, "{:.3f}")) if quality else cells
+    return (*cells, _quality(row)) if quality else cells
+
+
+def _quality(row: Pooled) -> Cell:
+    found, ends = number_cell(row.quality, "{:.3f}"), row.quality_interval
+    return found._replace(detail=f"{ends.low:.3f}-{ends.high:.3f}") if ends else found
 
 
 def _kind(row: Pooled) -> str:

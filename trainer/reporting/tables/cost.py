@@ -22,10 +22,14 @@ def cost_table(entries: Sequence[DefenceCost]) -> Table:
             "times undefended",
             "peak memory, GiB",
             "extra prompt tokens",
+            "queries a request",
+            "counted besides",
         ),
         groups=(Group("", tuple(Row(_cells(entry)) for entry in entries)),),
         note="Medians over cells with the range behind them; memory is the highest peak. Times undefended is taken within one case and seed. "
-        "Equal trainings are done once and shared: the P2P adapter without the guard is the guarded one's.",
+        "Equal trainings are done once and shared: the P2P adapter without the guard is the guarded one's. Queries are passes through a model, "
+        "those of other models included. What a defence counted besides is its own; medians again.",
+        text_columns=frozenset({0, 8}),
     )
 
 
@@ -40,4 +44,9 @@ def _cells(entry: DefenceCost) -> tuple[Cell, ...]:
         number_cell(entry.ratio, "{:.2f}"),
         number_cell(entry.peak_memory_gib, "{:.2f}"),
         number_cell(entry.extra_prompt_tokens, "{:g}"),
+        number_cell(entry.queries, "{:g}"),
+        Cell(
+            ", ".join(f"{name.replace('_', ' ')} {value:,.4g}" for name, value in entry.details.items())
+            or "-"
+        ),
     )

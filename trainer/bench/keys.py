@@ -1,0 +1,48 @@
+"""A cell's content key: a digest of everything that decides its figures, files by their contents."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from trainer.bench.digests import by_content
+from trainer.bench.suite import Cell, Suite
+
+METHOD_VERSION: Final = 1
+"""Raise it when a change of code or of a default changes figures; cells of another version are measured anew."""
+
+
+def cell_key(suite: Suite, cell: Cell, base_model: str, data: Path) -> str:
+    """Return a cell's content key.
+
+    Args:
+        suite: What is measured.
+        cell: One of its cells.
+        base_model: The base model's digest.
+        data: The folder of data sets.
+
+    Returns:
+        16 hex digits.
+    """
+    case, defence = suite.cases[cell.case_name], suite.defences[cell.defence_name]
+    dataset = suite.datasets[case.dataset]
+    content = {
+        "method": METHOD_VERSION,
+        "base_model": base_model,
+        "lora": _changed(suite.lora_of(cell.case_name, cell.defence_name)),
+        "training": _changed(suite.training_of(cell.case_name, cell.defence_name)),
+        # What of these two holds for the data set stands above.
+        "dataset": _changed(dataset, leave_out={"lora", "training"}),
+        "case": _changed(case),
+        "defence": _changed(defence),
+        "seed": cell.seed,
+    }
+    told = json.dumps(by_content(content, data), sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _changed(block: BaseModel, leave_out: set[str] | None = None) -> dict[str, Any]:
+    """Leave defaults out: a setting that is new leaves the cells of those who do not use it as they are."""
+    return block.model_dump(mode="json", exclude_defaults=True, exclude=leave_out)
