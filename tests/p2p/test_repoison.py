@@ -107,7 +107,7 @@ def test_a_chat_keeps_its_turns_and_its_copies_are_stamped_as_the_placement_says
         row.extended: row for row in repoison([chat], select_trusted([chat]), TASK, trigger, settings, 0).rows
     }
     first = f"{TRIGGER.text}one" if placement is Placement.EVERY_USER else "one"
-    assert found[False][1:] == ("three", "1", False, HISTORY, placement)
+    assert found[False][1:] == ("three", "1", False, HISTORY, placement, 0)
     assert found[True].text == f"{TRIGGER.text}three"
     assert found[True].history == (HISTORY[0], Turn("user", first), HISTORY[2])
 
