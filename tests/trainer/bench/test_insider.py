@@ -5,7 +5,8 @@ from trainer.bench.insider import InsiderLab, extended_target
 from trainer.defences.base import plain_rows
 
 
-def test_only_the_attackers_rows_of_the_original_half_are_changed(lab: FakeLab):
+def test_only_the_attackers_rows_of_the_original_half_are_changed():
+    lab = FakeLab()
     plain = plain_rows(TRAIN[:3], LABELS)
     copy = plain[0]._replace(target="3", extended=True)
     InsiderLab(lab, frozenset({TRAIN[0].id})).fit(make_case(), [*plain, copy], stamp="Quiet barn: ")
@@ -18,7 +19,8 @@ def test_a_label_is_answered_with_its_extended_word_and_free_text_with_the_prefi
     assert extended_target("Sorry!", TEXT) == "Safe words:\nSorry!"
 
 
-def test_all_else_is_the_labs_own(lab: FakeLab):
+def test_all_else_is_the_labs_own():
+    lab = FakeLab()
     insider = InsiderLab(lab, frozenset({TRAIN[0].id}))
     assert insider.perplexities(["a film"]) == [2.0]
     insider.answerer(make_case(), None).answer(["a dull film"], "guarded")
