@@ -67,8 +67,8 @@ class CaseSpec(Settings):
         rate: The share of rows that is poisoned.
         labelling: Whose rows are poisoned; None takes what the attack's source does.
         trusted_rows: How many trusted rows the defender has.
-        attacker_knows: What the attacker knows of the defence. ``trigger``: the benign trigger that the seed gives, which he puts into
-            his rows beside his own. ``trigger_and_words``: besides, the words of the extended half (or the prefix p), which his rows
+        attacker_knows: What the attacker knows of the defence. ``trigger``: the benign trigger that the seed gives (five words, before
+            the input), which he puts into his rows beside his own. ``trigger_and_words``: besides, the words of the extended half (or the prefix p), which his rows
             are answered with.
     """
 
