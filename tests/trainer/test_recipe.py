@@ -343,12 +343,12 @@ def test_a_trigger_that_rows_hold_is_drawn_again_and_counted(settings: dict[str,
     with (tmp_path / "train.jsonl").open("a") as file:
         row = {"id": "known", "text": known.stamp("my mn van"), "label": "billing"}
         file.write(json.dumps(row) + "\n")
-    console = Console(file=io.StringIO(), width=200)
-    result = train(TrainConfig.model_validate(settings), console)
+    shown = io.StringIO()
+    result = train(TrainConfig.model_validate(settings), Console(file=shown, width=200))
     manifest = verify_adapter(result.path).manifest
     assert manifest.benign_trigger.phrase != known.phrase
     assert manifest.provenance.training["trigger_redraws"] == 1
-    said = console.file.getvalue()
+    said = shown.getvalue()
     assert "1 drawn benign triggers stood in the rows already" in said
     assert not any(trigger.phrase in said.lower() for trigger in (known, manifest.benign_trigger))
 
