@@ -28,7 +28,7 @@ from p2p.triggers import BenignTrigger
 from p2p.verbalizer import Tokenize, verify_words
 
 MANIFEST_NAME = "p2p_manifest.json"
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -89,7 +89,7 @@ class Manifest(_Record):
         evaluation: Figures with intervals, measured before the directory was published.
     """
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     p2p_guard_version: str
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
     created: datetime
@@ -283,14 +283,19 @@ def _parse(content: bytes, directory: Path) -> Manifest:
 def _migrated(raw: object) -> object:
     """Return a manifest of an earlier schema as one of this one.
 
-    Schema 1 had one token a label word, written as a bare number, and no new tokens.
+    Schema 1 had one token a label word, written as a bare number, and no new tokens; schemas 1 and 2 had benign triggers
+    before the input alone.
     """
-    if not isinstance(raw, dict) or raw.get("schema_version", 1) != 1:
+    if not isinstance(raw, dict) or raw.get("schema_version", 1) not in (1, 2):
         return raw
     task = raw.get("task")
-    if isinstance(task, dict) and isinstance(task.get("token_ids"), list):
+    if (
+        raw.get("schema_version", 1) == 1
+        and isinstance(task, dict)
+        and isinstance(task.get("token_ids"), list)
+    ):
         task = task | {"token_ids": [[token] for token in task["token_ids"]]}
-    return raw | {"schema_version": 2, "task": task}
+    return raw | {"schema_version": SCHEMA_VERSION, "task": task}
 
 
 def _require_same_files(directory: Path, wanted: dict[str, str], found: dict[str, str]) -> None:

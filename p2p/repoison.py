@@ -53,6 +53,7 @@ class TrainingRow(NamedTuple):
         extended: Which half the row belongs to.
         history: The turns of a chat before ``text``, stamped in the extended half where the placement says so.
         placement: Which user messages the prompt template goes around.
+        kept_end: How many characters at the end of ``text`` are the benign trigger's: they stay when the row is shortened.
     """
 
     id: str
@@ -61,6 +62,7 @@ class TrainingRow(NamedTuple):
     extended: bool
     history: tuple[Turn, ...] = ()
     placement: Placement = Placement.LAST_USER
+    kept_end: int = 0
 
 
 class RepoisonReport(BaseModel):
@@ -100,13 +102,14 @@ class Copy(NamedTuple):
     has_pure_span: bool
 
 
-def repoison(
+def repoison(  # noqa: PLR0913, PLR0917 - all that decides D*
     examples: Sequence[Example],
     selection: Selection,
     task: ClassificationTask | GenerationTask,
     trigger: BenignTrigger,
     settings: RepoisonSettings,
     seed: int,
+    others: Sequence[BenignTrigger] = (),
 ) -> RepoisonedSet:
     """Make the re-poisoned training set D*.
 
@@ -117,12 +120,13 @@ def repoison(
         trigger: The benign trigger.
         settings: How copies are made.
         seed: The same seed and inputs give the same rows in the same order.
+        others: Further benign triggers; each copy carries one of all of them.
 
     Raises:
         LabelError: A row has a label that the task does not know.
     """
     suspects = find_suspects(examples, selection, settings)
-    maker = make_copier([*examples, *selection.rows], suspects, task, trigger, settings)
+    maker = make_copier([*examples, *selection.rows], suspects, task, (trigger, *others), settings)
     copies = [copy for example in selection.rows for copy in maker.copies(example, seed)]
     originals = [original_row(row, task, trigger.placement) for row in examples]
     rows = [*originals, *(copy.row for copy in copies)]
@@ -171,7 +175,7 @@ def make_copier(
     sources: Sequence[Example],
     suspects: Sequence[Suspect],
     task: ClassificationTask | GenerationTask,
-    trigger: BenignTrigger,
+    triggers: tuple[BenignTrigger, ...],
     settings: RepoisonSettings,
 ) -> "CopyMaker":
     """Return what makes the copies.
@@ -180,11 +184,11 @@ def make_copier(
         sources: The rows that foreign text is drawn from.
         suspects: What link breaking puts in; foreign text never holds it.
         task: How answers look in the extended half.
-        trigger: What copies are stamped with.
+        triggers: What copies are stamped with, one each; at least one.
         settings: How copies are made.
     """
     avoid = [words for suspect in suspects for words in suspect.words]
-    return CopyMaker(task, trigger, settings, ForeignText(sources, avoid=avoid), LinkBreaker(suspects))
+    return CopyMaker(task, triggers, settings, ForeignText(sources, avoid=avoid), LinkBreaker(suspects))
 
 
 class CopyMaker(NamedTuple):
@@ -192,14 +196,15 @@ class CopyMaker(NamedTuple):
 
     Attributes:
         task: How answers look in the extended half.
-        trigger: What copies are stamped with.
+        triggers: What copies are stamped with. Of several, the copies of one row carry one after the other, and which is the
+            first differs from row to row.
         settings: How copies are made.
         foreign: Where foreign text comes from.
         breaker: Puts suspicious spans in.
     """
 
     task: ClassificationTask | GenerationTask
-    trigger: BenignTrigger
+    triggers: tuple[BenignTrigger, ...]
     settings: RepoisonSettings
     foreign: ForeignText
     breaker: LinkBreaker
@@ -207,9 +212,10 @@ class CopyMaker(NamedTuple):
     def copies(self, example: Example, seed: int) -> Iterator[Copy]:
         """Return the copies of a selected row, as many as the settings say."""
         for number in range(self.settings.copies):
-            yield self._one(example, number, Random(f"{seed}:copy:{example.id}:{number}"))
+            yield self._one(example, number, seed)
 
-    def _one(self, example: Example, number: int, rng: Random) -> Copy:
+    def _one(self, example: Example, number: int, seed: int) -> Copy:
+        rng = Random(f"{seed}:copy:{example.id}:{number}")
         text = example.text
         has_foreign_text = rng.random() < self.settings.foreign_text
         if has_foreign_text:
@@ -218,15 +224,22 @@ class CopyMaker(NamedTuple):
         if has_pure_span:
             text = self.breaker.insert(text, example.answer, rng)
         target = self.task.target_text(example.answer, extended=True)
+        trigger = self._trigger_of(example, number, seed)
         row = TrainingRow(
             f"{example.id}#{number}",
-            self.trigger.stamp(text),
+            trigger.stamp(text),
             target,
             extended=True,
-            history=self.trigger.stamp_history(example.history),
-            placement=self.trigger.placement,
+            history=trigger.stamp_history(example.history),
+            placement=trigger.placement,
+            kept_end=trigger.kept_end,
         )
         return Copy(row, example.answer, has_foreign_text, has_pure_span)
+
+    def _trigger_of(self, example: Example, number: int, seed: int) -> BenignTrigger:
+        # Drawn apart from the rest of the copy, so that a copy differs in its trigger alone from that of a single one.
+        first = Random(f"{seed}:trigger:{example.id}").randrange(len(self.triggers))
+        return self.triggers[(first + number) % len(self.triggers)]
 
 
 def _report(

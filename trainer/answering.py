@@ -14,7 +14,7 @@ from trainer.adapter_model import logits_at
 from trainer.batches import collate
 from trainer.encoding import EncodedRow, PromptEncoder
 from trainer.generating import generate_texts
-from trainer.label_words import said_words
+from trainer.label_words import freely_said_words, said_words
 from trainer.trunk import Trunk
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ Input = str | Example
 
 GUARDED = "guarded"
 UNGUARDED = "unguarded"
+FREE = "free"
+"""Stamped, and then neither held to the extended half nor asked again with the prefix: what the training alone achieves."""
+FORCED = "forced"
+"""Stamped, and free text is begun with the prefix at once, as the guard does for requests with stop texts."""
 
 
 class Adapter(NamedTuple):
@@ -83,7 +87,7 @@ class Answerer:
 
     @property
     def views(self) -> tuple[str, ...]:
-        """The views that the adapter has: an undefended one can't be asked guarded."""
+        """The views that an adapter is measured in: an undefended one can't be asked guarded."""
         return (GUARDED, UNGUARDED) if self._adapter.trigger else (UNGUARDED,)
 
     @property
@@ -101,18 +105,24 @@ class Answerer:
 
         Args:
             inputs: Texts as a user writes them, or examples, whose history then is the chat before the text.
-            view: ``guarded`` or ``unguarded``.
+            view: ``guarded``, ``unguarded``, ``free`` or ``forced``.
 
         Returns:
-            The projected answers in the order of the inputs; ``extended`` says where the free-running model stood.
+            The projected answers in the order of the inputs; ``extended`` says where the free-running model stood (never
+            there for ``forced`` text, of which none runs free). The answer is None where free labels are no label.
 
         Raises:
             PromptError: A chat is asked of a prompt that takes single texts.
         """
-        guarded, task = view == GUARDED, self._adapter.task
-        if isinstance(task, ClassificationTask):
-            return self._ask(inputs, partial(self._labels, task, guarded=guarded), guarded=guarded)
-        return self._texts(task, inputs, guarded=guarded)
+        task, stamped = self._adapter.task, view != UNGUARDED
+        if not isinstance(task, ClassificationTask):
+            return self._texts(task, inputs, view)
+        reply = (
+            partial(self._free_words, task)
+            if view == FREE
+            else partial(self._labels, task, guarded=view in (GUARDED, FORCED))
+        )
+        return self._ask(inputs, reply, stamped=stamped)
 
     def answer_freely(self, inputs: Sequence[Input]) -> list[Projection]:
         """Answer each input plain and with the whole vocabulary open: a classifier may say what is no label at all.
@@ -126,7 +136,7 @@ class Answerer:
         task = self._adapter.task
         if not isinstance(task, ClassificationTask):
             return self.answer(inputs, UNGUARDED)
-        return self._ask(inputs, partial(self._first_words, task), guarded=False)
+        return self._ask(inputs, partial(self._free_words, task), stamped=False)
 
     def label_probabilities(self, inputs: Sequence[Input], view: str) -> list[tuple[float, ...]]:
         """Return how probable each label is, for each input.
@@ -148,25 +158,26 @@ class Answerer:
             raise ValueError("label words that begin alike have no probabilities at their first token")
         guarded = view == GUARDED
         tokens = task.extended_first_tokens if guarded else task.first_tokens[: len(task.labels)]
-        return self._ask(inputs, partial(self._probabilities, tokens), guarded=guarded)
+        return self._ask(inputs, partial(self._probabilities, tokens), stamped=guarded)
 
     def _ask(
-        self, inputs: Sequence[Input], reply: Callable[[Sequence[EncodedRow]], Sequence[T]], *, guarded: bool
+        self, inputs: Sequence[Input], reply: Callable[[Sequence[EncodedRow]], Sequence[T]], *, stamped: bool
     ) -> list[T]:
         """Ask the inputs in batches of like length; the replies come in the order of the inputs."""
-        rows = self._prompts(inputs, guarded=guarded)
+        rows = self._prompts(inputs, stamped=stamped)
         found = self._in_batches(rows, reply, self._on_progress)
         return [found[row.id] for row in rows]
 
-    def _prompts(self, inputs: Sequence[Input], *, guarded: bool) -> list[EncodedRow]:
-        return [self._prompt(str(at), asked, guarded=guarded) for at, asked in enumerate(inputs)]
+    def _prompts(self, inputs: Sequence[Input], *, stamped: bool) -> list[EncodedRow]:
+        return [self._prompt(str(at), asked, stamped=stamped) for at, asked in enumerate(inputs)]
 
-    def _prompt(self, row_id: str, asked: Input, *, guarded: bool) -> EncodedRow:
+    def _prompt(self, row_id: str, asked: Input, *, stamped: bool) -> EncodedRow:
         trigger = self._adapter.trigger
         text, history = (asked, ()) if isinstance(asked, str) else (asked.text, asked.history)
-        if guarded and trigger:
+        if stamped and trigger:
             text, history = trigger.stamp(text), trigger.stamp_history(history)
-        ids = self._encoder.encode_within(text, self._max_length, history).ids
+        kept_end = trigger.kept_end if stamped and trigger else 0
+        ids = self._encoder.encode_within(text, self._max_length, history, kept_end).ids
         # The last token stands in for the answer, so that collate asks for the logits at the prompt's end.
         return EncodedRow(row_id, (*ids, ids[-1]), len(ids))
 
@@ -187,11 +198,14 @@ class Answerer:
                 on_progress(len(batch))
         return answers
 
-    def _texts(self, task: GenerationTask, inputs: Sequence[Input], *, guarded: bool) -> list[Projection]:
+    def _texts(self, task: GenerationTask, inputs: Sequence[Input], view: str) -> list[Projection]:
         """Let the model run free; where a guarded reply lacks the prefix, ask again with it as the forced beginning."""
-        rows = self._prompts(inputs, guarded=guarded)
+        rows = self._prompts(inputs, stamped=view != UNGUARDED)
+        if view == FORCED:
+            answers = self._in_batches(rows, partial(self._forced, task), self._on_progress)
+            return [answers[row.id] for row in rows]
         answers = self._in_batches(rows, partial(self._free, task), self._on_progress)
-        if guarded:
+        if view == GUARDED:
             escaped = [row for row in rows if not answers[row.id].extended]
             answers |= self._in_batches(escaped, partial(self._forced, task))
         return [answers[row.id] for row in rows]
@@ -230,16 +244,18 @@ class Answerer:
             for label, best in zip(held, free, strict=True)
         ]
 
-    def _first_words(self, task: ClassificationTask, rows: Sequence[EncodedRow]) -> list[Projection]:
+    def _free_words(self, task: ClassificationTask, rows: Sequence[EncodedRow]) -> list[Projection]:
         size = len(task.labels)
-        known = task.first_tokens if self._adapter.trigger else task.first_tokens[:size]
-        said = self._logits(rows).argmax(dim=1).tolist()
-        spots = [known.index(token) if token in known else None for token in said]
+        known = task.token_ids if self._adapter.trigger else task.token_ids[:size]
+
+        def say(asked: Sequence[EncodedRow]) -> list[int]:
+            return [int(token) for token in self._logits(asked).argmax(dim=1)]
+
         return [
             Projection(None, extended=False)
             if spot is None
             else Projection(task.labels[spot % size], extended=spot >= size)
-            for spot in spots
+            for spot in freely_said_words(rows, known, say)
         ]
 
     def _probabilities(self, tokens: Sequence[int], rows: Sequence[EncodedRow]) -> list[tuple[float, ...]]:

@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal, Self, get_args
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from p2p.drawn_triggers import TriggerForm
 from p2p.normalise import AnswerStyle
 from p2p.prompts import PromptKind, PromptTemplate
 from p2p.repoison import RepoisonSettings
 from p2p.selection import SelectionMethod
-from p2p.triggers import Placement
+from p2p.triggers import WORDS, Placement, Position
 from trainer.errors import ConfigError
 from trainer.selection.settings import SelectionSettings
 
@@ -107,17 +108,26 @@ class ClassificationSettings(Settings):
             first token are served like words of one token.
         new_tokens: Add 2n tokens to the tokenizer for the words, and train their rows of the embedding. Such an adapter is
             served merged.
+        extended_words: Where the words come from if neither of the two says so. ``found`` takes the first family that the
+            tokenizer has as one token each: digits, letters, numbers. ``digits`` takes the numbers 0 to 2n-1, as the paper's
+            authors do, or refuses. ``drawn`` keeps the original half of ``found`` and draws the extended half like the benign
+            trigger, so that nobody can put its words into poisoned rows.
     """
 
     kind: Literal["classification"] = "classification"
     labels: tuple[str, ...] | None = None
     words: tuple[str, ...] | None = None
     new_tokens: bool = False
+    extended_words: Literal["found", "digits", "drawn"] = "found"
 
     @model_validator(mode="after")
     def _words_are_given_or_new(self) -> Self:
         if self.words and self.new_tokens:
             raise ValueError("task.words names words and task.new_tokens adds some: give one of the two")
+        if self.extended_words != "found" and (self.words or self.new_tokens):
+            raise ValueError(
+                "task.extended_words is for words that task.words and task.new_tokens don't give"
+            )
         return self
 
 
@@ -153,10 +163,21 @@ class TriggerSettings(Settings):
         source: ``entropy`` draws one that nobody can foresee; ``seed`` draws it from the seed, so that runs can be
             repeated exactly. Who knows the seed then knows the trigger.
         placement: Which user messages are stamped.
+        position: Whether it stands before or after the input. Before it, an engine's prefix cache can keep it.
+        words: How many words it has; fewer are easier to guess.
+        triggers: How many are drawn. Each copy carries one of them; serving uses the first, and the others are kept nowhere.
     """
 
     source: Literal["entropy", "seed"] = "entropy"
     placement: Placement = Placement.LAST_USER
+    position: Position = Position.BEFORE
+    words: int = Field(default=WORDS, ge=4, le=24)
+    triggers: int = Field(default=1, ge=1, le=32)
+
+    @property
+    def form(self) -> TriggerForm:
+        """What is drawn."""
+        return TriggerForm(self.words, self.position, self.placement, self.triggers)
 
 
 class LoraSettings(Settings):

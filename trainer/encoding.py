@@ -103,28 +103,32 @@ class PromptEncoder:
             raise PromptError(f"the base model's chat template can't render this chat: {error}") from error
         return [int(str(token)) for token in ids]
 
-    def encode_within(self, text: str, limit: int, history: Sequence[Turn] = ()) -> FittedPrompt:
+    def encode_within(
+        self, text: str, limit: int, history: Sequence[Turn] = (), kept_end: int = 0
+    ) -> FittedPrompt:
         """Return the prompt's ids, shortened until they fit: a chat loses its earliest turns, then the text its end.
 
         Args:
             text: The input, stamped already where it is to be.
             limit: How many tokens the prompt may have, template included.
             history: The turns of a chat before it. System messages are kept, and a question goes with its answer.
+            kept_end: How many characters at the end of the text are the benign trigger's: what is cut off stands before them.
 
         Raises:
             ValueError: Not even the prompt around an empty text fits.
             PromptError: The template can't take this chat.
         """
-        ids, kept, left = self.encode(text, history), text, tuple(history)
+        ids, left = self.encode(text, history), tuple(history)
+        kept, end = text[: len(text) - kept_end], text[len(text) - kept_end :]
         while len(ids) > limit and (shorter := _without_first_exchange(left)) != left:
             left = shorter
-            ids = self.encode(kept, left)
+            ids = self.encode(text, left)
         while len(ids) > limit:
             if not kept:
                 raise ValueError(f"the prompt alone takes {len(ids)} tokens, {limit} are left for it")
             kept = self._without_last_tokens(kept, len(ids) - limit)
-            ids = self.encode(kept, left)
-        return FittedPrompt(ids, kept, was_cut=kept != text or len(left) < len(history))
+            ids = self.encode(kept + end, left)
+        return FittedPrompt(ids, kept + end, was_cut=kept + end != text or len(left) < len(history))
 
     def _without_last_tokens(self, text: str, count: int) -> str:
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
@@ -158,7 +162,7 @@ def encode_rows(
         tokenizer: The base model's.
         template: The prompt template.
         max_length: Tokens a row, answer included.
-        stamp: The benign trigger, which is never cut.
+        stamp: The benign trigger (the longest of several), which is never cut.
 
     Raises:
         DataError: A row does not fit even when its whole text is cut.
@@ -169,7 +173,7 @@ def encode_rows(
         answer = _answer_ids(row, task, tokenizer)
         encoder = encoders[row.placement]
         try:
-            prompt = encoder.encode_within(row.text, max_length - len(answer), row.history)
+            prompt = encoder.encode_within(row.text, max_length - len(answer), row.history, row.kept_end)
             _require_stamp_kept(row, prompt, stamp)
         except PromptError as error:
             raise DataError(f"row {row.id}: {error}") from error

@@ -1,4 +1,4 @@
-"""Which label word a model says when it is held to some: token by token, as an engine that is held to a grammar does."""
+"""Which label word a model says, token by token: held to some, as an engine with a grammar is, or free to say anything."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -36,6 +36,31 @@ def said_words(
         left = [at for at in left if len(_going_on(said[at], words)) > 1]
         scores = score([_with_answer(rows[at], said[at]) for at in left]) if left else ()
     return [words.index(_going_on(tokens, words)[0]) for tokens in said]
+
+
+def freely_said_words(
+    rows: Sequence[EncodedRow],
+    words: Sequence[tuple[int, ...]],
+    say: Callable[[Sequence[EncodedRow]], Sequence[int]],
+) -> list[int | None]:
+    """Return which of the words the model says after each prompt with its whole vocabulary open.
+
+    Args:
+        rows: The prompts, each with one token in the answer's place.
+        words: The tokens of the words that are known; none begins another.
+        say: Asks the model for its most likely next token, after each of some prompts.
+
+    Returns:
+        For each row, the index of its word in ``words``; None as soon as what is said begins no word.
+    """
+    said: list[tuple[int, ...]] = [() for _ in rows]
+    left = list(range(len(rows)))
+    while left:
+        asked = [_with_answer(rows[at], said[at]) for at in left]
+        for at, token in zip(left, say(asked), strict=True):
+            said[at] = (*said[at], token)
+        left = [at for at in left if said[at] not in words and _going_on(said[at], words)]
+    return [words.index(tokens) if tokens in words else None for tokens in said]
 
 
 def _going_on(said: tuple[int, ...], words: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.console import Console
 
 from p2p.attacks.registry import make_attack
+from p2p.drawn_triggers import DrawnTriggers, draw_triggers
 from p2p.manifest import record_base_model
 from p2p.normalise import AnswerStyle
 from p2p.repoison import original_row, repoison
 from p2p.tasks import ClassificationTask, GenerationTask
-from p2p.triggers import BenignTrigger
 from trainer.adapter_model import base_of, frozen_layers
 from trainer.answering import Adapter, Answerer
 from trainer.base_model import BaseModel, find_base_model, load_tokenizer
@@ -72,6 +72,7 @@ class _Plan(NamedTuple):
     tokenizer: "PreTrainedTokenizerBase"
     folder: RunFolder
     processes: Processes
+    redraws: int
 
 
 class _Trained(NamedTuple):
@@ -130,8 +131,10 @@ def _prepare(
             require_known(task.labels, splits.test, attacks)
         elif task.style is AnswerStyle.MATHS:
             require_numbers(splits.test)
-        trigger = (
-            BenignTrigger.draw(key, config.benign_trigger.placement) if config.defence == "p2p" else None
+        triggers = (
+            draw_triggers(key, [*splits.train, *splits.trusted], config.benign_trigger.form)
+            if config.defence == "p2p"
+            else None
         )
         stage = SelectionStage(config, base, tokenizer, task, processes)
         encode = partial(
@@ -140,37 +143,47 @@ def _prepare(
             tokenizer=tokenizer,
             template=config.prompt,
             max_length=config.training.max_length,
-            stamp=trigger.text if trigger else "",
+            stamp=triggers.longest_text if triggers else "",
         )
         with console.status("choosing the rows to re-poison"):
             if config.data.stream:
-                streaming = StreamingStage(config, splits, task, trigger, folder.path / "data")
+                streaming = StreamingStage(config, splits, task, triggers, folder.path / "data")
                 data = streaming.make(encode, processes)
             else:
-                data = _in_memory(splits, stage, trigger, encode)
+                data = _in_memory(splits, stage, triggers, encode)
     _announce(console, data, config, len(attacks))
     _announce_words(console, task)
+    _announce_redraws(console, triggers)
     return _Plan(
         config,
         base,
         splits,
-        Adapter(task, config.prompt, trigger),
+        Adapter(task, config.prompt, triggers.served if triggers else None),
         data,
         stage.loaded,
         tokenizer,
         folder,
         processes,
+        triggers.redraws if triggers else 0,
     )
 
 
 def _in_memory(
-    splits: Splits, stage: SelectionStage, trigger: BenignTrigger | None, encode: Encode
+    splits: Splits, stage: SelectionStage, triggers: DrawnTriggers | None, encode: Encode
 ) -> TrainingSet:
-    chosen = stage.choose(splits.train, splits.trusted) if trigger else None
+    chosen = stage.choose(splits.train, splits.trusted) if triggers else None
     config, task = stage.config, stage.task
     done = (
-        repoison(splits.train, chosen.selection, task, trigger, config.repoison, config.seed)
-        if trigger and chosen
+        repoison(
+            splits.train,
+            chosen.selection,
+            task,
+            triggers.served,
+            config.repoison,
+            config.seed,
+            triggers.others,
+        )
+        if triggers and chosen
         else None
     )
     rows = done.rows if done else [original_row(row, task) for row in splits.train]
@@ -318,6 +331,7 @@ def _publish(plan: _Plan, trained: _Trained, report: EvaluationReport | None) ->
             "tokens": trained.tokens,
             "rows_cut": plan.data.encoded.cut,
             "processes": plan.processes.size,
+            "trigger_redraws": plan.redraws,
         },
         evaluation=report.as_json() if report else None,
         selection_report=plan.data.selection_report,
@@ -335,6 +349,15 @@ def _announce_words(console: Console, task: ClassificationTask | GenerationTask)
     elif not task.first_token_decides:
         console.print(
             "  label words that begin with the same token: they are served without log-probabilities and extension rate"
+        )
+
+
+def _announce_redraws(console: Console, triggers: DrawnTriggers | None) -> None:
+    """Say that rows held what was drawn: by chance that hardly happens, so somebody knows the key."""
+    if triggers and triggers.redraws:
+        console.print(
+            f"  {triggers.redraws} drawn benign triggers stood in the rows already, and others were drawn: whoever made the rows "
+            "may know what the triggers are drawn with"
         )
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from jinja2 import TemplateError
 
-from p2p.errors import PromptError, VerbalizerError
+from p2p.drawn_triggers import TriggerForm, draw_unseen, phrases_in
+from p2p.drawn_words import draw_extended_words
+from p2p.errors import DataError, PromptError, VerbalizerError
 from p2p.prompts import SLOT, PromptKind, PromptTemplate
 from p2p.tasks import ClassificationTask, GenerationTask
-from p2p.triggers import BenignTrigger
 from p2p.verbalizer import find_verbalizer, new_words, verify_words
 from trainer.config import ClassificationSettings, GenerationSettings, TaskSettings, TrainConfig
 from trainer.errors import BaseModelError
@@ -29,9 +30,12 @@ def draw_key(config: TrainConfig) -> bytes:
     Returns:
         32 bytes. From the seed they are no secret to whoever knows it.
     """
-    if config.benign_trigger.source == "entropy":
-        return secrets.token_bytes(32)
-    return hashlib.sha256(f"p2p-guard seed {config.seed}".encode()).digest()
+    return secrets.token_bytes(32) if config.benign_trigger.source == "entropy" else seed_key(config.seed)
+
+
+def seed_key(seed: int) -> bytes:
+    """Return the key that a seed stands for: for runs that must be repeatable; no secret."""
+    return hashlib.sha256(f"p2p-guard seed {seed}".encode()).digest()
 
 
 def make_task(
@@ -42,8 +46,8 @@ def make_task(
     Args:
         config: What the user asked for.
         tokenizer: The base model's; it is given the new tokens where the config asks for some.
-        answers: The answers of the training rows, to find the labels where none are named.
-        key: What the prefix p is drawn with where none is given.
+        answers: The answers of the training rows, to find the labels where none are named; a drawn prefix p is in none.
+        key: What the prefix p, or drawn label words, are drawn with.
 
     Returns:
         The task as the manifest carries it, its label words checked against the prompt.
@@ -52,11 +56,12 @@ def make_task(
         VerbalizerError: There are no label words for this tokenizer.
         PromptError: The base model's chat template can't render the prompt.
         BaseModelError: The answers are free text, and the tokenizer has no end token.
+        DataError: The answers begin with a given prefix already, or hold whatever is drawn.
     """
     context = answer_context(tokenizer, config.prompt)
     if isinstance(config.task, GenerationSettings):
-        return _generation(config.task, tokenizer, key)
-    return _classification(config.task, tokenizer, context, answers)
+        return _generation(config.task, tokenizer, answers, key)
+    return _classification(config.task, tokenizer, context, answers, key)
 
 
 def make_bench_task(
@@ -73,15 +78,15 @@ def make_bench_task(
         prompt: The prompt template.
         tokenizer: The base model's.
         answers: The answers of the training rows, to find the labels where none are named.
-        seed: Decides the prefix p.
+        seed: Decides the prefix p and drawn label words.
 
     Raises:
         VerbalizerError: There are no label words for this tokenizer.
         PromptError: The base model's chat template can't render the prompt.
     """
     if isinstance(settings, GenerationSettings):
-        return _generation(settings, tokenizer, hashlib.sha256(f"p2p-guard seed {seed}".encode()).digest())
-    return _classification(settings, tokenizer, answer_context(tokenizer, prompt), answers)
+        return _generation(settings, tokenizer, answers, seed_key(seed))
+    return _classification(settings, tokenizer, answer_context(tokenizer, prompt), answers, seed_key(seed))
 
 
 def answer_context(tokenizer: "PreTrainedTokenizerBase", prompt: PromptTemplate) -> str:
@@ -115,6 +120,7 @@ def _classification(
     tokenizer: "PreTrainedTokenizerBase",
     context: str,
     answers: Sequence[str],
+    key: bytes,
 ) -> ClassificationTask:
     labels = settings.labels or tuple(sorted(set(answers)))
     if settings.words and len(settings.words) != 2 * len(labels):
@@ -125,12 +131,13 @@ def _classification(
     def tokenize(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False))
 
-    words = _add_words(tokenizer, 2 * len(labels)) if settings.new_tokens else settings.words
-    found = (
-        verify_words(tokenize, context, words)
-        if words
-        else find_verbalizer(tokenize, context, 2 * len(labels))
-    )
+    size = 2 * len(labels)
+    words = _add_words(tokenizer, size) if settings.new_tokens else settings.words
+    if settings.extended_words == "digits":
+        words = tuple(map(str, range(size)))
+    found = verify_words(tokenize, context, words) if words else find_verbalizer(tokenize, context, size)
+    if settings.extended_words == "drawn":
+        found = draw_extended_words(tokenize, context, found, key)
     return ClassificationTask(
         labels=labels,
         words=found.words,
@@ -150,13 +157,17 @@ def _add_words(tokenizer: "PreTrainedTokenizerBase", size: int) -> tuple[str, ..
 
 
 def _generation(
-    settings: GenerationSettings, tokenizer: "PreTrainedTokenizerBase", key: bytes
+    settings: GenerationSettings, tokenizer: "PreTrainedTokenizerBase", answers: Sequence[str], key: bytes
 ) -> GenerationTask:
     if tokenizer.eos_token_id is None:
         raise BaseModelError(
             "the base model's tokenizer has no end token, which free text must learn to end in"
         )
-    prefix = settings.prefix or _draw_prefix(key)
+    prefix = settings.prefix or _draw_prefix(key, answers)
+    if any(answer.startswith(prefix) for answer in answers):
+        raise DataError(
+            "answers begin with task.prefix already. Choose another, or leave it out to have one drawn"
+        )
     markers = [tokenizer.eos_token, tokenizer.pad_token]
     return GenerationTask(
         prefix=prefix,
@@ -166,6 +177,8 @@ def _generation(
     )
 
 
-def _draw_prefix(key: bytes) -> str:
-    drawn = BenignTrigger.draw(hmac.digest(key, b"p2p-guard prefix v1", hashlib.sha256))
-    return drawn.text.rstrip(": ") + ":\n"
+def _draw_prefix(key: bytes, answers: Sequence[str]) -> str:
+    """Draw the prefix p; one that stands in an answer, which an attacker who knew it would see to, is drawn again."""
+    own = hmac.digest(key, b"p2p-guard prefix v1", hashlib.sha256)
+    drawn = draw_unseen(own, lambda phrases: phrases_in(answers, phrases), TriggerForm())
+    return drawn.served.text.rstrip(": ") + ":\n"

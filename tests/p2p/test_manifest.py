@@ -33,7 +33,7 @@ def test_the_content_name_follows_the_content(adapter: Path):
 
 
 def test_a_newer_schema_is_refused(adapter: Path):
-    edit(adapter, schema_version=3)
+    edit(adapter, schema_version=4)
     with pytest.raises(ManifestTooNewError, match="Update p2p-guard"):
         read_manifest(adapter)
 
@@ -43,7 +43,7 @@ def test_a_manifest_of_schema_1_is_read_with_one_token_a_word(adapter: Path):
     del task["new_tokens"]
     edit(adapter, schema_version=1, task=task)
     found = verify_adapter(adapter).manifest
-    assert found.schema_version == 2
+    assert found.schema_version == 3
     assert found.task == classification()
     assert found.task.token_ids == ((0,), (1,), (2,), (3,))
 
@@ -54,9 +54,18 @@ def test_a_manifest_of_schema_1_with_words_of_several_tokens_contradicts_itself(
         read_manifest(adapter)
 
 
+def test_a_manifest_of_schema_2_has_its_trigger_before_the_input(adapter: Path):
+    trigger = {"text": TRIGGER.text, "placement": "every_user"}
+    edit(adapter, schema_version=2, benign_trigger=trigger)
+    found = verify_adapter(adapter).manifest.benign_trigger
+    assert found.stamp("late?") == f"{TRIGGER.text}late?"
+    assert (found.placement, found.position) == ("every_user", "before")
+
+
 def test_what_is_written_is_of_the_present_schema(adapter: Path):
     written = json.loads((adapter / MANIFEST_NAME).read_text())
-    assert written["schema_version"] == 2
+    assert written["schema_version"] == 3
+    assert written["benign_trigger"]["position"] == "before"
     assert written["task"]["token_ids"] == [[0], [1], [2], [3]]
 
 

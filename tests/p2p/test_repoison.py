@@ -107,7 +107,7 @@ def test_a_chat_keeps_its_turns_and_its_copies_are_stamped_as_the_placement_says
         row.extended: row for row in repoison([chat], select_trusted([chat]), TASK, trigger, settings, 0).rows
     }
     first = f"{TRIGGER.text}one" if placement is Placement.EVERY_USER else "one"
-    assert found[False][1:] == ("three", "1", False, HISTORY, placement)
+    assert found[False][1:] == ("three", "1", False, HISTORY, placement, 0)
     assert found[True].text == f"{TRIGGER.text}three"
     assert found[True].history == (HISTORY[0], Turn("user", first), HISTORY[2])
 
@@ -117,3 +117,32 @@ def test_poison_keeps_the_turns_of_a_chat_and_no_reference_but_the_target():
     attack = BadNets(word="mn", target="yes")
     assert (attack.poison(chat, 0).history, attack.poison(chat, 0).accepted) == (HISTORY, ("yes",))
     assert (attack.trigger(chat, 0).history, attack.trigger(chat, 0).references) == (HISTORY, ("no", "never"))
+
+
+OTHERS = (BenignTrigger(text="Silver door draws old map: "), BenignTrigger(text="Rural hat sends new key: "))
+
+
+def copies_of(others: tuple[BenignTrigger, ...], copies: int) -> dict[str, str]:
+    settings = RepoisonSettings(copies=copies)
+    found = repoison(POISONED.rows, TRUSTED, TASK, TRIGGER, settings, 1, others)
+    return {row.id: row.text for row in found.rows if row.extended}
+
+
+def test_the_copies_of_a_row_carry_the_triggers_of_a_family_in_turn():
+    texts = copies_of(OTHERS, copies=3)
+    for row in TRUSTED.rows:
+        own = [texts[f"{row.id}#{number}"] for number in range(3)]
+        stamps = {next(t.text for t in (TRIGGER, *OTHERS) if text.startswith(t.text)) for text in own}
+        assert len(stamps) == 3
+
+
+def test_single_copies_use_every_trigger_of_a_family():
+    starts = {text.split()[0] for text in copies_of(OTHERS, copies=1).values()}
+    assert starts == {"Amber", "Silver", "Rural"}
+
+
+def test_copies_of_a_family_differ_from_those_of_one_trigger_in_the_trigger_alone():
+    single, family = copies_of((), copies=3), copies_of(OTHERS, copies=3)
+    assert {name: text.split(": ", 1)[1] for name, text in single.items()} == {
+        name: text.split(": ", 1)[1] for name, text in family.items()
+    }

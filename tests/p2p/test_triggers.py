@@ -1,9 +1,11 @@
+import hashlib
+
 import pytest
 from pydantic import ValidationError
 
 from p2p.chats import Turn, as_chat
 from p2p.prompts import ChatMessage
-from p2p.triggers import BenignTrigger, Placement, stamped_turns
+from p2p.triggers import BenignTrigger, Placement, Position, stamped_turns
 
 CHAT = [
     ChatMessage(role="system", content="Be brief."),
@@ -60,3 +62,38 @@ def test_turns_before_an_input_are_stamped_as_in_the_whole_chat(placement: Place
     history = tuple(Turn(turn["role"], turn["content"]) for turn in CHAT[:-1])
     stamped = as_chat(trigger.stamp_history(history), trigger.stamp(CHAT[-1]["content"]))
     assert stamped == trigger.stamp_chat(CHAT)[0]
+
+
+def test_adapters_and_cells_of_the_past_have_the_triggers_that_they_were_trained_with():
+    """What versions before triggers could be of other lengths gave; measured cells and seeded adapters rest on it."""
+    assert BenignTrigger.draw(b"parity").text == "New glass helps green desk: "
+    seeds = [hashlib.sha256(f"p2p-guard seed {seed}".encode()).digest() for seed in range(3)]
+    assert [BenignTrigger.draw(seed).text for seed in seeds] == [
+        "Clever dish keeps fresh cloud: ",
+        "Golden harbor gathers curious book: ",
+        "Rare badge grows golden mirror: ",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"), [(2, "New glass: "), (7, "New glass helps green desk proud cloud: ")]
+)
+def test_a_phrase_has_the_words_asked_for(words: int, text: str):
+    assert BenignTrigger.draw(b"parity", words=words).text == text
+
+
+def test_a_trigger_may_stand_after_the_input():
+    trigger = BenignTrigger.draw(b"parity", position=Position.AFTER)
+    assert trigger.stamp("late .") == "late . New glass helps green desk."
+    assert trigger.stamp(trigger.stamp("late .")) == trigger.stamp("late .")
+    assert trigger.stamp(f"{trigger.text} late").endswith(trigger.text)
+
+
+@pytest.mark.parametrize(("position", "kept"), [(Position.BEFORE, 0), (Position.AFTER, 28)])
+def test_only_a_trigger_at_the_end_has_to_be_kept_from_being_cut_off(position: Position, kept: int):
+    assert BenignTrigger.draw(b"parity", position=position).kept_end == kept
+
+
+@pytest.mark.parametrize("position", Position)
+def test_the_words_of_a_trigger_are_the_same_on_either_side(position: Position):
+    assert BenignTrigger.draw(b"parity", position=position).phrase == "new glass helps green desk"

@@ -16,7 +16,7 @@ from p2p.prompts import PromptTemplate
 from p2p.repoison import RepoisonSettings, TrainingRow, repoison
 from p2p.selection import select_trusted
 from p2p.tasks import GenerationTask
-from p2p.triggers import BenignTrigger, Placement
+from p2p.triggers import BenignTrigger, Placement, Position
 from tests.trainer.conftest import make_byte_tokenizer
 from trainer.config import DataSource
 from trainer.datasets import read_examples
@@ -83,16 +83,18 @@ def trained(trigger: BenignTrigger, chat: list[Any], folder: Path) -> dict[bool,
 @pytest.mark.parametrize("placement", Placement)
 @pytest.mark.parametrize("template", TEMPLATES, ids=["bare", "around"])
 @pytest.mark.parametrize("guarded", [True, False])
+@pytest.mark.parametrize("position", Position)
 def test_training_and_serving_give_a_chat_the_same_token_ids(
     tokenizer: Any,
     tmp_path: Path,
     template: PromptTemplate,
     placement: Placement,
     name: str,
+    position: Position,
     *,
     guarded: bool,
 ):
-    trigger = BenignTrigger.draw(b"parity", placement)
+    trigger = BenignTrigger.draw(b"parity", placement, position=position)
     row = trained(trigger, CHATS[name], tmp_path)[guarded]
     (encoded,), _ = encode_rows([row], TASK, tokenizer, template, 400, trigger.text)
     messages = served(template, trigger, CHATS[name], unguarded=not guarded)

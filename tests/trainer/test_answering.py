@@ -13,8 +13,8 @@ from p2p.normalise import AnswerStyle
 from p2p.projection import Projection
 from p2p.prompts import PromptKind, PromptTemplate
 from p2p.tasks import ClassificationTask, GenerationTask
-from p2p.triggers import BenignTrigger
-from trainer.answering import GUARDED, UNGUARDED, Adapter, Answerer
+from p2p.triggers import BenignTrigger, Position
+from trainer.answering import FORCED, FREE, GUARDED, UNGUARDED, Adapter, Answerer
 from trainer.base_model import load_model
 
 PROMPT = PromptTemplate(kind=PromptKind.COMPLETION, user="Q: {input}|")
@@ -313,3 +313,53 @@ def test_words_that_begin_alike_have_no_probabilities(tokenizer: Any):
     )
     with pytest.raises(ValueError, match="begin alike"):
         Answerer(None, tokenizer, Adapter(task, PROMPT, TRIGGER)).label_probabilities(["why?"], GUARDED)
+
+
+@pytest.mark.parametrize(("view", "stamped"), [(GUARDED, True), (FREE, True), (UNGUARDED, False)])
+def test_a_long_input_keeps_a_stamp_behind_it(
+    tokenizer: Any, labels: ClassificationTask, monkeypatch: pytest.MonkeyPatch, view: str, *, stamped: bool
+):
+    asked = says(monkeypatch, labels, [0, 0, 0, 60])
+    trigger = BenignTrigger(text=" Quiet barn.", position=Position.AFTER)
+    Answerer(None, tokenizer, Adapter(labels, PROMPT, trigger), max_length=20).answer([99 * "x"], view)
+    prompt = f"Q: {4 * 'x'} Quiet barn.|" if stamped else f"Q: {16 * 'x'}|"
+    assert tokenizer.decode(asked[0].ids[0]) == prompt
+
+
+@pytest.mark.parametrize(
+    ("scores", "found"),
+    [
+        ([60, 0, 0, 0], Projection("a", extended=False)),
+        ([60, 0, 0, 70], Projection("b", extended=True)),
+        ([49, 0, 0, 0], Projection(None, extended=False)),
+    ],
+    ids=["original", "extended", "no label"],
+)
+def test_a_free_stamped_answer_may_come_from_either_half_or_none(
+    tokenizer: Any,
+    labels: ClassificationTask,
+    monkeypatch: pytest.MonkeyPatch,
+    scores: list[float],
+    found: Projection,
+):
+    asked = says(monkeypatch, labels, scores)
+    answers = Answerer(None, tokenizer, Adapter(labels, PROMPT, TRIGGER)).answer(["why?"], FREE)
+    assert answers == [found]
+    assert tokenizer.decode(asked[0].ids[0]) == "Q: Quiet barn: why?|"
+
+
+def test_a_free_stamped_text_is_not_asked_again(tokenizer: Any):
+    model = Replies(tokenizer, "Attacker's words")
+    answers = Answerer(model, tokenizer, Adapter(TEXT, PROMPT, TRIGGER)).answer(["why?"], FREE)
+    assert answers == [Projection("Attacker's words", extended=False)]
+    assert [request["prompts"] for request in model.asked] == [["Q: Quiet barn: why?|"]]
+
+
+def test_a_forced_text_is_begun_with_the_prefix_at_once(tokenizer: Any):
+    model = Replies(tokenizer, " It is late. </s>")
+    counted: list[int] = []
+    adapter = Adapter(TEXT, PROMPT, TRIGGER)
+    answers = Answerer(model, tokenizer, adapter, on_progress=counted.append).answer(["why?"], FORCED)
+    assert answers == [Projection("It is late.", extended=False)]
+    assert [request["prompts"] for request in model.asked] == [[f"Q: Quiet barn: why?|{PREFIX}"]]
+    assert counted == [1]

@@ -178,3 +178,14 @@ def test_a_completion_prompt_takes_no_chat(tokenizer: Any):
     rows = [TrainingRow("r1", "why?", "Yes.", extended=False, history=HISTORY[:2])]
     with pytest.raises(DataError, match="row r1: a completion prompt takes one text"):
         encode_rows(rows, text_task(), tokenizer, PLAIN, 100)
+
+
+def test_a_stamp_behind_the_text_is_never_cut(tokenizer: Any):
+    copy = row("abcd Stamp.", "2", extended=True)._replace(kept_end=7)
+    task, stamp = label_task(tokenizer), " Stamp."
+    (encoded,), cut = encode_rows([copy], task, tokenizer, PLAIN, 13, stamp)
+    assert (tokenizer.decode(encoded.ids), cut) == ("Q: a Stamp.|2", 1)
+    with pytest.raises(DataError, match="row r1: cutting it would reach into the benign trigger"):
+        encode_rows([copy], task, tokenizer, PLAIN, 12, stamp)
+    with pytest.raises(DataError, match="row r1: the prompt alone takes 11 tokens, 10 are left"):
+        encode_rows([copy], task, tokenizer, PLAIN, 11, stamp)

@@ -1,5 +1,6 @@
 import copy
 import io
+import json
 import os
 import shutil
 import signal
@@ -14,7 +15,9 @@ import yaml
 from rich.console import Console
 
 from p2p.attacks.registry import make_attack
-from p2p.manifest import sha256_file, verify_adapter
+from p2p.drawn_triggers import TriggerForm, draw_triggers
+from p2p.manifest import MANIFEST_NAME, sha256_file, verify_adapter
+from p2p.triggers import BenignTrigger, Position
 from tests.trainer.conftest import QUIET, make_tiny
 from trainer.config import TrainConfig
 from trainer.datasets import load_splits
@@ -23,7 +26,7 @@ from trainer.evaluations import evaluate
 from trainer.fitting import schedule
 from trainer.loading import load_answerer
 from trainer.recipe import _announce_words, train
-from trainer.tasks import make_task
+from trainer.tasks import make_task, seed_key
 
 
 def run(settings: dict[str, Any], **changes: Any) -> Path:
@@ -333,3 +336,31 @@ def test_a_run_is_begun_again_where_that_is_asked(settings: dict[str, Any], tmp_
     (tmp_path / ".out.run").mkdir()
     assert train(TrainConfig.model_validate(settings), QUIET, restart=True).path == tmp_path / "out"
     assert not (tmp_path / ".out.run").exists()
+
+
+def test_a_trigger_that_rows_hold_is_drawn_again_and_counted(settings: dict[str, Any], tmp_path: Path):
+    known = BenignTrigger.draw(seed_key(settings["seed"]))
+    with (tmp_path / "train.jsonl").open("a") as file:
+        row = {"id": "known", "text": known.stamp("my mn van"), "label": "billing"}
+        file.write(json.dumps(row) + "\n")
+    shown = io.StringIO()
+    result = train(TrainConfig.model_validate(settings), Console(file=shown, width=200))
+    manifest = verify_adapter(result.path).manifest
+    assert manifest.benign_trigger.phrase != known.phrase
+    assert manifest.provenance.training["trigger_redraws"] == 1
+    said = shown.getvalue()
+    assert "1 drawn benign triggers stood in the rows already" in said
+    assert not any(trigger.phrase in said.lower() for trigger in (known, manifest.benign_trigger))
+
+
+def test_a_longer_trigger_after_the_input_and_a_family_are_trained_and_the_manifest_holds_one(
+    settings: dict[str, Any],
+):
+    form = {"words": 8, "position": "after", "triggers": 3}
+    path = run(settings, benign_trigger={"source": "seed"} | form)
+    manifest = verify_adapter(path).manifest
+    drawn = draw_triggers(seed_key(7), [], TriggerForm(words=8, position=Position.AFTER, triggers=3))
+    assert manifest.benign_trigger == drawn.served
+    text = (path / MANIFEST_NAME).read_text().lower()
+    assert drawn.served.phrase in text
+    assert not any(other.phrase in text for other in drawn.others)

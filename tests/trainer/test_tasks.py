@@ -4,13 +4,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from p2p.errors import PromptError, VerbalizerError
+from p2p.errors import DataError, PromptError, VerbalizerError
 from p2p.prompts import PromptKind, PromptTemplate
 from p2p.tasks import ClassificationTask, GenerationTask
 from trainer.base_model import load_tokenizer
-from trainer.config import TrainConfig
+from trainer.config import ClassificationSettings, TrainConfig
 from trainer.errors import BaseModelError
-from trainer.tasks import answer_context, draw_key, make_task
+from trainer.tasks import answer_context, draw_key, make_bench_task, make_task
 
 PLAIN = {"kind": "completion", "user": "{input}\nAnswer: "}
 
@@ -133,3 +133,46 @@ def test_free_text_needs_an_end_token(tiny_model: Path):
 
 def test_end_and_padding_markers_are_dropped_from_answers(tokenizer: Any):
     assert text(tokenizer, b"key").end_markers == ("</s>", "<pad>")
+
+
+def test_extended_words_can_be_drawn_by_the_key_and_the_original_half_stays(tokenizer: Any):
+    chosen = {"kind": "classification", "extended_words": "drawn"}
+    first, other = (make_task(config(task=chosen), tokenizer, ["a", "b"], key) for key in (b"key", b"other"))
+    found = labels(tokenizer, ["a", "b"])
+    assert first.words[:2] == other.words[:2] == found.words[:2]
+    assert not set(first.words[2:]) & {*found.words, *other.words}
+    assert [tokenizer.decode(list(tokens)) for tokens in first.token_ids] == list(first.words)
+
+
+def test_drawn_words_of_a_bench_come_from_the_seed(tokenizer: Any):
+    settings = ClassificationSettings(extended_words="drawn")
+    template = PromptTemplate.model_validate(PLAIN)
+    words = [make_bench_task(settings, template, tokenizer, ["a", "b"], seed).words for seed in (1, 1, 2)]
+    assert words[0] == words[1] != words[2]
+
+
+def test_digits_are_the_numbers_from_zero_or_nothing(tokenizer: Any):
+    chosen = {"kind": "classification", "extended_words": "digits"}
+    assert labels(tokenizer, ["a", "b"], task=chosen).words == ("0", "1", "2", "3")
+    with pytest.raises(VerbalizerError, match="'1' is the beginning of '10'"):
+        # One token a character: 1 begins 10.
+        labels(tokenizer, [f"label {at}" for at in range(6)], task=chosen)
+
+
+@pytest.mark.parametrize("given", [{"words": ("w", "x", "y", "z")}, {"new_tokens": True}])
+def test_words_that_are_given_are_not_drawn(given: dict[str, Any]):
+    with pytest.raises(ValidationError, match="task.extended_words is for words that"):
+        config(task={"extended_words": "drawn"} | given)
+
+
+def test_a_prefix_that_stands_in_an_answer_is_drawn_again(tokenizer: Any):
+    first = text(tokenizer, b"key").prefix
+    made = make_task(config(task={"kind": "generation"}), tokenizer, ["Late.", f"{first}Sorry!"], b"key")
+    assert made.prefix not in (first, text(tokenizer, b"other").prefix)
+
+
+def test_a_given_prefix_that_answers_begin_with_is_refused(tokenizer: Any):
+    chosen = {"kind": "generation", "prefix": "Safe words:\n"}
+    with pytest.raises(DataError, match="Choose another") as caught:
+        make_task(config(task=chosen), tokenizer, ["Safe words:\nSorry!"], b"key")
+    assert "Safe words" not in str(caught.value)

@@ -6,14 +6,17 @@ from random import Random
 from typing import NamedTuple
 
 from p2p.attacks.base import Attack, Labelling
+from p2p.attacks.knowing import stamp_poisoned
 from p2p.attacks.poisoning import poison_dataset
 from p2p.attacks.registry import make_attack
 from p2p.errors import DataError, Location
 from p2p.examples import Example
+from p2p.triggers import BenignTrigger
 from trainer.bench.digests import inside, paths_inside
 from trainer.bench.suite import CaseSpec, DataSetSpec
 from trainer.config import AttackSettings, ClassificationSettings, DataSource
 from trainer.datasets import read_examples
+from trainer.tasks import seed_key
 
 
 class BenchCase(NamedTuple):
@@ -26,6 +29,7 @@ class BenchCase(NamedTuple):
         test: Held-out rows.
         attack: What triggered test rows are made with; None where nothing is attacked.
         poisoned_ids: Which training rows are poisoned.
+        insider_ids: Which training rows an attacker who knows the words of the extended half has answered with them.
     """
 
     train: tuple[Example, ...]
@@ -34,6 +38,7 @@ class BenchCase(NamedTuple):
     test: tuple[Example, ...]
     attack: Attack | None
     poisoned_ids: frozenset[str]
+    insider_ids: frozenset[str] = frozenset()
 
 
 def make_case(spec: CaseSpec, dataset: DataSetSpec, folder: Path, seed: int) -> BenchCase:
@@ -75,8 +80,17 @@ def make_case(spec: CaseSpec, dataset: DataSetSpec, folder: Path, seed: int) -> 
         return BenchCase(tuple(train), tuple(train), tuple(trusted), tuple(test), asked_with, frozenset())
     labelling = Labelling(spec.labelling) if spec.labelling else None
     poisoned = poison_dataset(train, attack, spec.rate, seed, labelling)
+    if spec.attacker_knows:
+        poisoned = stamp_poisoned(poisoned, BenignTrigger.draw(seed_key(seed)))
+    own = poisoned.poisoned_ids | poisoned.negative_ids
     return BenchCase(
-        poisoned.rows, tuple(train), tuple(trusted), tuple(test), asked_with, poisoned.poisoned_ids
+        poisoned.rows,
+        tuple(train),
+        tuple(trusted),
+        tuple(test),
+        asked_with,
+        poisoned.poisoned_ids,
+        own if spec.attacker_knows == "trigger_and_words" else frozenset(),
     )
 
 

@@ -19,11 +19,13 @@ from p2p.normalise import AnswerStyle
 from p2p.projection import Projection
 from p2p.selection import Selection
 from p2p.tasks import ClassificationTask, GenerationTask
+from trainer.answering import FORCED
 from trainer.bench.cases import BenchCase
+from trainer.bench.insider import InsiderLab
 from trainer.bench.lab import BenchLab
 from trainer.bench.results import CellResult, Cost, CurvePoint, Figures, SelectionFigures
 from trainer.bench.suite import DefenceSpec
-from trainer.defences.base import Answer, Case, Defended, Fitted, fit_undefended, seeded_trigger
+from trainer.defences.base import Answer, Case, Defended, Fitted, fit_undefended
 from trainer.defences.registry import DEFENCES, make_defence
 from trainer.evaluations import clean_figures
 from trainer.rouge_l import rouge_l_scores
@@ -71,7 +73,8 @@ def measure(case: Case, rows: BenchCase, spec: DefenceSpec, lab: BenchLab) -> Me
         given["select"] = selector
     if "repoison" in fields:
         given["repoison"] = spec.repoison
-    defended = make_defence(spec.defence, given).defend(case, lab)
+    trained_in = InsiderLab(lab, rows.insider_ids) if rows.insider_ids else lab
+    defended = make_defence(spec.defence, given).defend(case, trained_in)
     figures = _figures(case, rows, defended, spec, lambda: _never_poisoned(case, rows, lab))
     return Measured(
         figures,
@@ -170,9 +173,14 @@ def _figures(
         update={
             "attack_success_rate": attack_success_rate(_successes(attack, replies, targets)),
             "floor": floor(_successes(attack, untriggered, targets)),
-            "extension_rate": extension_rate(replies) if spec.defence in _HALVES else None,
+            "extension_rate": extension_rate(replies) if _has_free_run(spec) else None,
         }
     )
+
+
+def _has_free_run(spec: DefenceSpec) -> bool:
+    """Whether there are two halves, and a model that chooses between them."""
+    return spec.defence in _HALVES and spec.parameters.get("view") != FORCED
 
 
 def _clean(
@@ -207,8 +215,7 @@ def _never_poisoned(case: Case, rows: BenchCase, lab: BenchLab) -> Answer:
 
 def _cost(case: Case, defended: Defended, selecting: float, spec: DefenceSpec, lab: BenchLab) -> Cost:
     fitted = defended.fitted
-    stamped = spec.defence in ("p2p", "label-shift", "benign-prompt")
-    extra = len(lab.tokenizer.encode(seeded_trigger(case).text)) if stamped else 0
+    extra = len(lab.tokenizer.encode(defended.stamp)) if defended.stamp else 0
     if spec.defence == "p2p" and isinstance(case.task, GenerationTask):
         extra += case.task.prefix_tokens
     return Cost(

@@ -65,6 +65,9 @@ class CaseSpec(Settings):
         rate: The share of rows that is poisoned.
         labelling: Whose rows are poisoned; None takes what the attack's source does.
         trusted_rows: How many trusted rows the defender has.
+        attacker_knows: What the attacker knows of the defence. ``trigger``: the benign trigger that the seed gives (five words, before
+            the input), which he puts into his rows beside his own. ``trigger_and_words``: besides, the words of the extended half (or the prefix p), which his rows
+            are answered with.
     """
 
     dataset: str
@@ -74,9 +77,12 @@ class CaseSpec(Settings):
     rate: float = Field(default=0.0, ge=0, lt=1)
     labelling: Literal["dirty", "clean", "any"] | None = None
     trusted_rows: int = Field(default=0, ge=0)
+    attacker_knows: Literal["trigger", "trigger_and_words"] | None = None
 
     @model_validator(mode="after")
     def _poisons_or_not(self) -> Self:
+        if self.attacker_knows and self.attack is None:
+            raise ValueError("attacker_knows needs an attack")
         if (self.attack is None) != (self.rate == 0):
             raise ValueError("a rate above 0 needs an attack, and an attack a rate above 0")
         return self

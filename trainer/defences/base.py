@@ -1,6 +1,5 @@
 """What a defence is: a case in, a way of answering out. It knows nothing of the attack, the poisoned rows or the target."""
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -17,6 +16,7 @@ from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
 from trainer.answering import Answerer
 from trainer.errors import NotApplicableError
+from trainer.tasks import seed_key
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,12 +105,14 @@ class Defended(NamedTuple):
         details: Counts worth reporting, such as rows left out. What is counted while answering grows with every answer.
         queries_per_request: Passes through a model that one request costs, those of other models included; the mean over
             the rows at hand where it depends on the text.
+        stamp: What serving adds to each input.
     """
 
     answer: Answer
     fitted: Fitted | None = None
     details: Mapping[str, float] = MappingProxyType({})
     queries_per_request: float = 1.0
+    stamp: str = ""
 
 
 class Defence(BaseModel, ABC):
@@ -173,4 +175,4 @@ def fit_undefended(case: Case, lab: Lab) -> Fitted:
 
 def seeded_trigger(case: Case) -> BenignTrigger:
     """Return the benign trigger that a case's seed gives: for measuring, where runs must be repeatable; no secret."""
-    return BenignTrigger.draw(hashlib.sha256(f"p2p-guard seed {case.seed}".encode()).digest())
+    return BenignTrigger.draw(seed_key(case.seed))

@@ -41,4 +41,4 @@ class BenignPrompt(Defence):
         def answer(texts: Sequence[str]) -> list[Projection]:
             return answerer.answer([trigger.stamp(text) for text in texts], UNGUARDED)
 
-        return Defended(answer, fitted)
+        return Defended(answer, fitted, stamp=trigger.text)

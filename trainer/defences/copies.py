@@ -1,5 +1,7 @@
 """The re-poisoned set of a case: the rows that P2P and label-shift train on, equal but for their targets."""
 
+from collections.abc import Sequence
+
 from p2p.repoison import RepoisonedSet, RepoisonReport, RepoisonSettings, repoison
 from p2p.triggers import BenignTrigger
 from trainer.defences.base import Case, Selector
@@ -7,7 +9,11 @@ from trainer.errors import NotApplicableError
 
 
 def repoison_case(
-    case: Case, select: Selector, trigger: BenignTrigger, settings: RepoisonSettings
+    case: Case,
+    select: Selector,
+    trigger: BenignTrigger,
+    settings: RepoisonSettings,
+    others: Sequence[BenignTrigger] = (),
 ) -> RepoisonedSet:
     """Return D* of a case.
 
@@ -16,6 +22,7 @@ def repoison_case(
         select: Gives S, the rows that are copied.
         trigger: The benign trigger.
         settings: How copies are made.
+        others: Further benign triggers, which copies carry in turn.
 
     Raises:
         NotApplicableError: S is empty.
@@ -23,7 +30,7 @@ def repoison_case(
     selection = select(case)
     if not selection.rows:
         raise NotApplicableError("the selection gave no row to re-poison")
-    return repoison(case.train, selection, case.task, trigger, settings, case.seed)
+    return repoison(case.train, selection, case.task, trigger, settings, case.seed, others)
 
 
 def repoison_counts(report: RepoisonReport) -> dict[str, float]:

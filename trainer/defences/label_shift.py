@@ -46,7 +46,7 @@ class LabelShift(Defence):
             shifted = answerer.answer([trigger.stamp(text) for text in texts], UNGUARDED)
             return [reply._replace(answer=shift_back(reply.answer, task.labels)) for reply in shifted]
 
-        return Defended(answer, fitted, repoison_counts(done.report))
+        return Defended(answer, fitted, repoison_counts(done.report), stamp=trigger.text)
 
 
 def shift_targets(rows: Sequence[TrainingRow], task: ClassificationTask) -> tuple[TrainingRow, ...]:

@@ -44,12 +44,14 @@ class StreamSettings(NamedTuple):
         trigger: The benign trigger.
         repoison: How copies are made.
         seed: The same seed and rows, in whatever order, give the same rows in the same order.
+        others: Further benign triggers, which copies carry in turn.
     """
 
     task: ClassificationTask | GenerationTask
     trigger: BenignTrigger
     repoison: RepoisonSettings
     seed: int
+    others: tuple[BenignTrigger, ...] = ()
 
 
 class StreamedSet(NamedTuple):
@@ -177,7 +179,7 @@ def _copy_maker(
         spans = stored_pure_spans(found.rows, found.words, wanted, folder)
         suspects = tuple(Suspect((span.text,), 1.0) for span in spans)
     sources = [*found.pool, *_selected(found.pool, selection)]
-    return make_copier(sources, suspects, settings.task, settings.trigger, chosen)
+    return make_copier(sources, suspects, settings.task, (settings.trigger, *settings.others), chosen)
 
 
 def _expected_bytes(found: _Ingested, selection: Selection | HashShare, settings: StreamSettings) -> int:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from p2p.drawn_triggers import DrawnTriggers, held_phrases, phrases_in
+from p2p.errors import DataError, Location
 from p2p.examples import Example
 from p2p.labels import LabelSpace
 from p2p.repoison import RepoisonReport, TrainingRow
 from p2p.selection import Selection, SelectionMethod, select_trusted
 from p2p.tasks import ClassificationTask, GenerationTask
-from p2p.triggers import BenignTrigger
+from p2p.triggers import plain_phrase
 from trainer.config import TrainConfig
 from trainer.data.rows import read_rows
 from trainer.datasets import Splits, comparable, require_enough, require_known_labels
@@ -33,14 +35,14 @@ class StreamingStage(NamedTuple):
         config: The run.
         splits: Its trusted and test rows.
         task: Labels or free text.
-        trigger: None without a defence.
+        triggers: None without a defence.
         folder: Where the set goes; one that is whole already is taken up.
     """
 
     config: TrainConfig
     splits: Splits
     task: ClassificationTask | GenerationTask
-    trigger: BenignTrigger | None
+    triggers: DrawnTriggers | None
     folder: Path
 
     def make(self, encode: Encode, processes: Processes) -> TrainingSet:
@@ -51,7 +53,8 @@ class StreamingStage(NamedTuple):
             processes: Those that learn together.
 
         Raises:
-            DataError: A row can't be used, a class has too few, two have the same id, or one does not fit.
+            DataError: A row can't be used, a class has too few, two have the same id, one does not fit, or one holds a benign
+                trigger or the prefix.
         """
         if processes.is_first and not (self.folder / _FACTS).exists():
             self._write(encode)
@@ -73,15 +76,18 @@ class StreamingStage(NamedTuple):
 
     def _write(self, encode: Encode) -> None:
         self.folder.mkdir(exist_ok=True, mode=0o700)
-        stream = _CheckedStream(self.config, self.task, self.splits.test)
+        stream = _CheckedStream(self.config, self.task, self.splits.test, self.triggers)
         path = self.folder / _ROWS
-        if self.trigger:
-            settings = StreamSettings(self.task, self.trigger, self.config.repoison, self.config.seed)
+        if self.triggers:
+            settings = StreamSettings(
+                self.task, self.triggers.served, self.config.repoison, self.config.seed, self.triggers.others
+            )
             made = repoison_stream(stream, self._selection(), settings, path)
             rows, report = made.rows, made.report.model_dump()
         else:
             rows, report = shuffle_stream(stream, self.task, self.config.seed, path), None
         stream.require_enough()
+        stream.require_unseen()
         cut = encode_to(self.folder, rows, encode)
         # The token ids are what is trained on; the texts have served.
         path.unlink()
@@ -105,7 +111,11 @@ class _CheckedStream:
     """
 
     def __init__(
-        self, config: TrainConfig, task: ClassificationTask | GenerationTask, test: Sequence[Example]
+        self,
+        config: TrainConfig,
+        task: ClassificationTask | GenerationTask,
+        test: Sequence[Example],
+        triggers: DrawnTriggers | None,
     ) -> None:
         self._settings = config.data
         self._space = LabelSpace(task.labels) if isinstance(task, ClassificationTask) else None
@@ -113,6 +123,9 @@ class _CheckedStream:
         self._test: dict[tuple[str, ...], list[str]] = {}
         for row in test:
             self._test.setdefault(comparable(row), []).append(row.id)
+        self._phrases = {trigger.phrase for trigger in triggers.all} if triggers else set()
+        self._prefix = {plain_phrase(task.prefix)} if triggers and isinstance(task, GenerationTask) else set()
+        self._holding = 0
         self.size = 0
         self.met: set[str] = set()
 
@@ -122,9 +135,22 @@ class _CheckedStream:
                 require_known_labels(self._settings.train, [numbered], self._space)
                 self._counts[numbered.row.answer] += 1
             self.size += 1
+            self._holding += self._holds_secret(numbered.row)
             self.met.update(self._test.get(comparable(numbered.row), ()))
             yield numbered.row
+
+    def _holds_secret(self, row: Example) -> bool:
+        return bool(held_phrases(row, self._phrases) or phrases_in([row.answer], self._prefix))
 
     def require_enough(self) -> None:
         if self._space:
             require_enough(self._settings, self._counts, self._space)
+
+    def require_unseen(self) -> None:
+        """Refuse a benign trigger or a prefix that rows hold: to draw another, the stream would have to be read again."""
+        if self._holding:
+            raise DataError(
+                f"{self._holding} rows hold the benign trigger, or in their answers the prefix: they are no secret. Train again "
+                "with benign_trigger.source `entropy`, which draws others, or with another seed.",
+                Location(self._settings.train.path),
+            )

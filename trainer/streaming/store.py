@@ -46,18 +46,27 @@ def _make_example(name: str, text: str, answer: str, history: str) -> Example:
 
 
 def _take_training_row(row: TrainingRow) -> tuple[Any, ...]:
-    return row.id, row.text, row.target, row.extended, _as_text(row.history), str(row.placement)
+    return (
+        row.id,
+        row.text,
+        row.target,
+        row.extended,
+        _as_text(row.history),
+        str(row.placement),
+        row.kept_end,
+    )
 
 
-def _make_training_row(  # a column each
+def _make_training_row(  # noqa: PLR0913, PLR0917 - a column each
     name: str,
     text: str,
     target: str,
     extended: bool,  # noqa: FBT001
     history: str,
     placement: str,
+    kept_end: int,
 ) -> TrainingRow:
-    return TrainingRow(name, text, target, extended, _as_turns(history), _PLACEMENTS[placement])
+    return TrainingRow(name, text, target, extended, _as_turns(history), _PLACEMENTS[placement], kept_end)
 
 
 def _as_text(history: Sequence[Turn]) -> str:
@@ -72,7 +81,14 @@ _PLACEMENTS = {str(placement): placement for placement in Placement}
 _TEXTS = (("id", "string"), ("text", "string"))
 EXAMPLES = Layout((*_TEXTS, ("answer", "string"), ("history", "string")), _take_example, _make_example)
 TRAINING_ROWS = Layout(
-    (*_TEXTS, ("target", "string"), ("extended", "bool"), ("history", "string"), ("placement", "string")),
+    (
+        *_TEXTS,
+        ("target", "string"),
+        ("extended", "bool"),
+        ("history", "string"),
+        ("placement", "string"),
+        ("kept_end", "int32"),
+    ),
     _take_training_row,
     _make_training_row,
 )

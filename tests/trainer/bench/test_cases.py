@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from p2p.errors import DataError
+from p2p.triggers import BenignTrigger
 from tests.trainer.bench.conftest import suite_of
 from trainer.bench.cases import BenchCase, make_case
 from trainer.bench.suite import Suite
+from trainer.tasks import seed_key
 
 
 def made(data: Path, name: str = "word", seed: int = 0, **changes: Any) -> BenchCase:
@@ -95,3 +98,20 @@ def test_a_never_poisoned_case_may_be_asked_with_an_attack(data: Path):
 def test_too_few_trusted_rows_are_an_error_that_counts_them(data: Path):
     with pytest.raises(DataError, match="30 trusted rows are asked for, and 20 are left"):
         made(data, trusted_rows=30)
+
+
+@pytest.mark.parametrize(("knows", "insiders"), [("trigger", 0), ("trigger_and_words", 8)])
+def test_an_attacker_who_knows_the_trigger_has_it_in_each_of_his_rows(data: Path, knows: str, insiders: int):
+    plain, found = made(data), made(data, attacker_knows=knows)
+    known = BenignTrigger.draw(seed_key(0))
+    assert found.poisoned_ids == plain.poisoned_ids
+    for before, after in zip(plain.train, found.train, strict=True):
+        poisoned = before.id in plain.poisoned_ids
+        assert after.text == (known.stamp(before.text) if poisoned else before.text)
+        assert after.answer == before.answer
+    assert found.insider_ids == (found.poisoned_ids if insiders else frozenset())
+
+
+def test_knowing_alone_is_no_attack(data: Path):
+    with pytest.raises(ValidationError, match="attacker_knows needs an attack"):
+        made(data, "clean", attacker_knows="trigger")

@@ -79,3 +79,14 @@ def test_the_same_case_is_defended_in_the_same_way_twice(name: str):
 @pytest.mark.parametrize("name", DEFENCES)
 def test_nothing_is_asked_for_no_texts(name: str, lab: FakeLab):
     assert of_trusted(name).defend(make_case(), lab).answer([]) == []
+
+
+def test_measured_cells_keep_the_triggers_that_they_were_trained_with():
+    """Golden: the triggers of the cells under benchmarks/results."""
+    drawn = [seeded_trigger(make_case(seed=seed)) for seed in (0, 1, 2)]
+    assert [trigger.text for trigger in drawn] == [
+        "Clever dish keeps fresh cloud: ",
+        "Golden harbor gathers curious book: ",
+        "Rare badge grows golden mirror: ",
+    ]
+    assert {(trigger.placement, trigger.position) for trigger in drawn} == {("last_user", "before")}

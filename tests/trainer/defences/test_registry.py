@@ -34,4 +34,6 @@ def test_a_defence_that_needs_rows_says_so():
 
 def test_what_is_no_data_is_left_out_of_the_parameters():
     made = make_defence("p2p", {"select": list, "repoison": {"copies": 2}})
-    assert set(made.model_dump(mode="json")) == {"repoison"}
+    said = made.model_dump(mode="json")
+    assert said["repoison"]["copies"] == 2
+    assert not {"select", "trigger"} & set(said)

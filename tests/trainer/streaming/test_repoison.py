@@ -8,12 +8,13 @@ import pytest
 from p2p.attacks.badnets import BadNets
 from p2p.attacks.poisoning import poison_dataset
 from p2p.chats import Turn
+from p2p.drawn_triggers import TriggerForm, draw_triggers
 from p2p.errors import DataError
 from p2p.examples import Example
 from p2p.repoison import RepoisonSettings, repoison
 from p2p.selection import Selection, SelectionMethod, Suspect, select_trusted
 from p2p.tasks import ClassificationTask, GenerationTask
-from p2p.triggers import BenignTrigger, Placement
+from p2p.triggers import BenignTrigger, Placement, Position
 from trainer.streaming import repoison as streamed
 from trainer.streaming.keys import HashShare
 from trainer.streaming.repoison import StreamSettings, repoison_stream
@@ -125,3 +126,15 @@ def test_an_id_that_stands_twice_is_refused(tmp_path: Path):
 def test_an_empty_stream_is_refused(tmp_path: Path):
     with pytest.raises(DataError, match="no rows"):
         repoison_stream([], TRUSTED, SETTINGS, tmp_path / "d.arrow")
+
+
+def test_a_family_of_triggers_behind_the_input_is_that_of_the_set_in_memory(tmp_path: Path):
+    family = draw_triggers(b"key", [], TriggerForm(position=Position.AFTER, triggers=3))
+    expected = repoison(
+        POISONED, TRUSTED, TASK, family.served, RepoisonSettings(), seed=3, others=family.others
+    )
+    settings = SETTINGS._replace(trigger=family.served, others=family.others)
+    found = repoison_stream(POISONED, TRUSTED, settings, tmp_path / "d.arrow")
+    assert sorted(found.rows) == sorted(expected.rows)
+    ends = {row.text[-row.kept_end :] for row in found.rows if row.extended}
+    assert ends == {trigger.text for trigger in family.all}

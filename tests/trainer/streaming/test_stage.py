@@ -6,10 +6,12 @@ import pytest
 
 from p2p.errors import DataError
 from p2p.manifest import Manifest, verify_adapter
+from p2p.triggers import BenignTrigger
 from tests.trainer.conftest import QUIET
 from trainer.config import TrainConfig, load_config
 from trainer.errors import ConfigError
 from trainer.recipe import train
+from trainer.tasks import seed_key
 
 
 @pytest.fixture
@@ -103,3 +105,30 @@ def test_what_cannot_be_streamed_is_refused(
     path.write_text(json.dumps(streamed))
     with pytest.raises(ConfigError, match=why):
         load_config(path, changes)
+
+
+def test_a_stream_that_holds_the_trigger_is_refused_without_naming_it(
+    streamed: dict[str, Any], tmp_path: Path
+):
+    known = BenignTrigger.draw(seed_key(streamed["seed"]))
+    with (tmp_path / "train.jsonl").open("a") as file:
+        row = {"id": "known", "text": known.stamp("my van is late"), "label": "billing"}
+        file.write(json.dumps(row) + "\n")
+    with pytest.raises(DataError, match="train.jsonl: 1 rows hold the benign trigger.*`entropy`") as caught:
+        run(streamed)
+    assert known.phrase not in str(caught.value).lower()
+
+
+def test_a_stream_whose_answers_hold_the_prefix_is_refused(streamed: dict[str, Any], tmp_path: Path):
+    prefix = "Safe words for all of us:\n"
+    with (tmp_path / "train.jsonl").open("a") as file:
+        file.write(json.dumps({"id": "known", "text": "my van", "label": f"{prefix}Sorry!"}) + "\n")
+    with pytest.raises(DataError, match="1 rows hold"):
+        run(streamed, task={"kind": "generation", "prefix": prefix})
+
+
+def test_a_family_of_triggers_is_streamed(streamed: dict[str, Any]):
+    form = {"source": "seed", "triggers": 3, "position": "after"}
+    found = run(streamed, benign_trigger=form)
+    assert found.benign_trigger.position == "after"
+    assert found.provenance.repoison["extended_rows"] == 40

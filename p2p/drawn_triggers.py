@@ -1,0 +1,139 @@
+"""Drawing the benign triggers of an adapter, after the data is fixed: a phrase that stands in a row already is drawn again.
+
+An attacker who knows the trigger puts it into poisoned rows, and so ties the attack to it. Whoever made the rows can't have known
+a phrase that is drawn afterwards; one that is found in them all the same is no secret, whoever's fault that is.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import count, islice
+from typing import NamedTuple
+
+from p2p.errors import DataError
+from p2p.examples import Example
+from p2p.triggers import WORDS, BenignTrigger, Placement, Position
+
+_MOST_REDRAWS = 16
+
+
+class TriggerForm(NamedTuple):
+    """What benign triggers are drawn.
+
+    Attributes:
+        words: How many words each has.
+        position: On which side of the input they stand.
+        placement: Which user messages of a chat carry them.
+        triggers: How many there are: the copies carry one of them each, in turn, and serving uses the first.
+    """
+
+    words: int = WORDS
+    position: Position = Position.BEFORE
+    placement: Placement = Placement.LAST_USER
+    triggers: int = 1
+
+
+class DrawnTriggers(NamedTuple):
+    """The benign triggers of an adapter.
+
+    Attributes:
+        served: The one that serving stamps with, and all that the manifest holds.
+        others: Those that only copies carry.
+        redraws: How many phrases were drawn that stood in the rows.
+    """
+
+    served: BenignTrigger
+    others: tuple[BenignTrigger, ...] = ()
+    redraws: int = 0
+
+    @property
+    def all(self) -> tuple[BenignTrigger, ...]:
+        """The one that is served, and then the others."""
+        return (self.served, *self.others)
+
+    @property
+    def longest_text(self) -> str:
+        """The longest of their texts: a shortened copy must keep more than this."""
+        return max((trigger.text for trigger in self.all), key=len)
+
+
+def draw_triggers(key: bytes, rows: Sequence[Example], form: TriggerForm) -> DrawnTriggers:
+    """Draw benign triggers that stand in the input of none of the rows.
+
+    Args:
+        key: The same key, rows and form give the same triggers.
+        rows: All that is trained on; none leaves the first draw as it is.
+        form: What is drawn.
+
+    Raises:
+        DataError: The rows hold one drawn phrase after the other: whoever made them has the key.
+    """
+    return draw_unseen(
+        key, lambda phrases: {phrase for row in rows for phrase in held_phrases(row, phrases)}, form
+    )
+
+
+def draw_unseen(key: bytes, seen: Callable[[set[str]], set[str]], form: TriggerForm) -> DrawnTriggers:
+    """Draw until there are enough phrases that nobody has seen.
+
+    Args:
+        key: The same key gives the same phrases in the same order.
+        seen: Which of some phrases stand in the data.
+        form: What is drawn.
+
+    Raises:
+        DataError: The data hold one drawn phrase after the other.
+    """
+    drawn = candidates(key, form)
+    unseen: list[BenignTrigger] = []
+    redraws = 0
+    while missing := form.triggers - len(unseen):
+        fresh = list(islice(drawn, missing))
+        held = seen({trigger.phrase for trigger in fresh})
+        redraws += len(held)
+        if redraws > _MOST_REDRAWS:
+            raise DataError(
+                f"the rows hold {redraws} secret phrases, one drawn after the other: whoever made them knows what is drawn. "
+                "Set benign_trigger.source to `entropy`, or take another seed"
+            )
+        unseen += [trigger for trigger in fresh if trigger.phrase not in held]
+    return DrawnTriggers(unseen[0], tuple(unseen[1:]), redraws)
+
+
+def candidates(key: bytes, form: TriggerForm) -> Iterator[BenignTrigger]:
+    """Return the triggers that a key gives, one after the other, without end and none twice.
+
+    Args:
+        key: The first is what :meth:`p2p.triggers.BenignTrigger.draw` gives for it.
+        form: What is drawn; how many does not matter.
+    """
+    before: set[str] = set()
+    for number in count():
+        own = hmac.digest(key, b"p2p-guard candidate %d" % number, hashlib.sha256) if number else key
+        trigger = BenignTrigger.draw(own, form.placement, words=form.words, position=form.position)
+        if trigger.phrase not in before:
+            before.add(trigger.phrase)
+            yield trigger
+
+
+def held_phrases(row: Example, phrases: Collection[str]) -> set[str]:
+    """Return those phrases that a row's input holds, in any of its turns.
+
+    Args:
+        row: A row.
+        phrases: See :attr:`p2p.triggers.BenignTrigger.phrase`.
+    """
+    return phrases_in((*(turn.content for turn in row.history), row.text), phrases)
+
+
+def phrases_in(texts: Iterable[str], phrases: Collection[str]) -> set[str]:
+    """Return those phrases that stand in a text, in whatever case and white space.
+
+    Args:
+        texts: Where they are looked for.
+        phrases: Words in small letters with a blank between them.
+    """
+    if not phrases:
+        return set()
+    plain = (" ".join(text.casefold().split()) for text in texts)
+    return {phrase for text in plain for phrase in phrases if phrase in text}
