@@ -3,12 +3,14 @@
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from guard_server.errors import GuardConfigError
+
+_HTTP_URL = r"^https?://[^/@?#]+(/[^@?#]*)?$"
 
 
 class _Block(BaseModel):
@@ -31,7 +33,12 @@ class EngineSettings(_Block):
 
     Attributes:
         url: A running vLLM (its root, without ``/v1``); without one, vLLM is started as a child.
+        urls: Several in place of one, which serve the same adapters; the least busy one is asked.
         api_key_env: The environment variable with the remote engine's key.
+        ca_file: Certificates (PEM) to trust for https in place of the system's.
+        timeout_s: How long the engine may take for a whole answer.
+        hang_s: Seconds of silence of an engine's health route after which it is taken for hung: its requests fail, and a child is
+            started again.
         serve_as: ``auto`` merges adapters on CPU, where run-time LoRA is slow, and serves LoRA on GPU.
         dtype: The child's type; ``auto`` takes float32 on CPU without bfloat16 arithmetic.
         max_model_len: Longest prompt and answer in tokens.
@@ -41,8 +48,12 @@ class EngineSettings(_Block):
         extra_args: More arguments for vLLM.
     """
 
-    url: str | None = None
+    url: str | None = Field(default=None, pattern=_HTTP_URL)
+    urls: tuple[Annotated[str, Field(pattern=_HTTP_URL)], ...] = ()
     api_key_env: str | None = None
+    ca_file: Path | None = None
+    timeout_s: float = Field(default=600, gt=0)
+    hang_s: float = Field(default=30, gt=0)
     serve_as: Literal["auto", "lora", "merged"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     max_model_len: int = Field(default=1024, ge=64)
@@ -50,6 +61,17 @@ class EngineSettings(_Block):
     enforce_eager: bool | None = None
     startup_timeout_s: float = Field(default=900, gt=0)
     extra_args: tuple[str, ...] = ()
+
+    @property
+    def remote_urls(self) -> tuple[str, ...]:
+        """The running engines; none when they are started as children."""
+        return self.urls or ((self.url,) if self.url else ())
+
+    @model_validator(mode="after")
+    def _names_its_engines_once(self) -> Self:
+        if (self.url and self.urls) or len(set(self.urls)) < len(self.urls):
+            raise ValueError("give engine.url, or engine.urls with each URL once")
+        return self
 
 
 class AdapterSettings(_Block):
@@ -93,6 +115,9 @@ class Limits(_Block):
         default_max_tokens: Answer tokens of a chat that names none, for adapters trained on plain text. Others get all
             that fits.
         in_flight: Requests that are answered at once; more get 429.
+        rate_per_key: Requests a second that each key may send in the long run, to each guard process; None for any number.
+        burst: How many of them may come at once.
+        upload_s: How long the body of a request may take to arrive; slower ones get 408.
     """
 
     body_bytes: int = Field(default=1_000_000, ge=1_000)
@@ -101,6 +126,9 @@ class Limits(_Block):
     max_tokens: int = Field(default=4096, ge=1)
     default_max_tokens: int = Field(default=256, ge=1)
     in_flight: int = Field(default=128, ge=1)
+    rate_per_key: float | None = Field(default=None, gt=0)
+    burst: int = Field(default=20, ge=1)
+    upload_s: float = Field(default=30, gt=0)
 
 
 class GuardConfig(_Block):
