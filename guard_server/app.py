@@ -17,7 +17,7 @@ from guard_server.errors import BadRequestError, GuardConfigError, GuardError, N
 from guard_server.metrics import GuardMetrics
 from guard_server.middleware.auth import HEALTH_PATHS, AuthMiddleware
 from guard_server.middleware.body_limit import BodyLimitMiddleware
-from guard_server.middleware.in_flight import InFlightMiddleware
+from guard_server.middleware.load_limits import add_load_limits
 from guard_server.middleware.request_id import RequestIdMiddleware
 from guard_server.middleware.unexpected import UnexpectedErrorMiddleware
 from guard_server.pipeline import GuardPipeline
@@ -29,6 +29,8 @@ from guard_server.routes.models import models_router
 from guard_server.settings import GuardConfig
 
 _log = structlog.get_logger()
+_ANSWERING = frozenset({CHAT_PATH, COMPLETIONS_PATH})
+"""The paths that cost the engine work, and so count against the limits of load."""
 
 
 def create_app(
@@ -57,6 +59,8 @@ def create_app(
     if chosen is None:
         raise ValueError("create_app needs a fleet or an engine")
     metrics = GuardMetrics(CollectorRegistry())
+    if fleet:
+        _show_engines(metrics, fleet)
     pipeline = GuardPipeline(adapters, chosen, config.limits.default_max_tokens)
     readiness = Readiness(
         pipeline,
@@ -88,18 +92,21 @@ def create_app(
     app.include_router(metrics_router(metrics.registry))
     _add_error_shapes(app)
     open_paths = HEALTH_PATHS if config.metrics_auth else HEALTH_PATHS | {"/metrics"}
-    # The last one added is the first one met.
-    app.add_middleware(
-        InFlightMiddleware,
-        limit=config.limits.in_flight,
-        gauge=metrics.in_flight,
-        paths=frozenset({CHAT_PATH, COMPLETIONS_PATH}),
-    )
-    app.add_middleware(BodyLimitMiddleware, limit=config.limits.body_bytes)
+    # The last one added is the first one met: nobody's body is read before the key, and the places, are found good.
+    app.add_middleware(BodyLimitMiddleware, limit=config.limits.body_bytes, upload_s=config.limits.upload_s)
+    add_load_limits(app, config.limits, metrics, _ANSWERING)
     app.add_middleware(AuthMiddleware, digests=key_digests, open_paths=frozenset(open_paths))
     app.add_middleware(UnexpectedErrorMiddleware)
     app.add_middleware(RequestIdMiddleware)
     return app
+
+
+def _show_engines(metrics: GuardMetrics, fleet: Fleet) -> None:
+    for member in fleet.pool.members if fleet.pool else ():
+        metrics.engine_url_up.labels(member.name).set_function(lambda member=member: member.is_usable)
+        metrics.engine_exposed.labels(member.name).set_function(
+            lambda name=member.name: len(fleet.exposures.get(name, ()))
+        )
 
 
 async def _start(fleet: Fleet | None, readiness: Readiness, on_failure: Callable[[], None]) -> None:
