@@ -11,9 +11,7 @@ _LARGEST_HEAD = 32 << 10
 """Bytes of request line and headers."""
 _HEAD_S = 15.0
 """Seconds from the first byte to the last one of a head, or from a connection's beginning to its first request."""
-_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-)
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):

@@ -143,22 +143,28 @@ def _within(asked: GuardRequest, limits: Limits) -> GuardRequest:
 
 def _validate(model: type[BodyT], content: bytes) -> BodyT:
     try:
-        # The strict reader refuses NaN, broken UTF-8 and lone surrogates, which the engine's request could not carry ...
-        orjson.loads(content)
-        # ... and the other one sees a key that stands twice.
-        raw = json.loads(content, object_pairs_hook=_without_duplicates)
-    except BadRequestError:
-        raise
-    except (ValueError, RecursionError) as error:
+        # The strict reader refuses NaN, broken UTF-8 and lone surrogates, which the engine's request could not carry.
+        raw = orjson.loads(content)
+    except ValueError as error:
         raise BadRequestError("the body is not JSON") from error
     if not isinstance(raw, dict):
         raise BadRequestError("the body must be a JSON object")
     # An explicit null means the default, as in OpenAI's API; for an unknown parameter too.
     given = {name: value for name, value in raw.items() if value is not None}
     try:
-        return model.model_validate(given)
+        body = model.model_validate(given)
     except ValidationError as error:
         raise _explained(error) from None
+    # Last, for it is the slow one: a body of another shape than the allowed one must not cost its time.
+    _require_keys_once(content)
+    return body
+
+
+def _require_keys_once(content: bytes) -> None:
+    try:
+        json.loads(content, object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise BadRequestError("the body is not JSON") from error
 
 
 def _explained(error: ValidationError) -> BadRequestError:
@@ -168,7 +174,7 @@ def _explained(error: ValidationError) -> BadRequestError:
         name = str(fault["loc"][-1])[:64]
         reason = _REASONS.get(name, "it is not on the list of parameters that keep the defence intact")
         return BadRequestError(f"the parameter {name!r} is not taken: {reason}", place[:128])
-    return BadRequestError(f"{place}: {fault['msg']}"[:300], place[:128])
+    return BadRequestError(f"{place or 'body'}: {fault['msg']}"[:300], place[:128] or None)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -94,7 +94,15 @@ _COMPLETION_EXTRAS: dict[str, object] = {
     "prompt": [1, 2, 3],
     "messages": QUESTION,
 }
-_PROMPTS: tuple[object, ...] = ([[1, 2]], ["a", "b"], {"prompt": "a"}, {"prompt_token_ids": [1]}, None, 7, True)
+_PROMPTS: tuple[object, ...] = (
+    [[1, 2]],
+    ["a", [1]],
+    {"prompt": "a"},
+    {"prompt_token_ids": [1]},
+    None,
+    7,
+    True,
+)
 _MODELS = (
     "",
     " support",
@@ -103,7 +111,7 @@ _MODELS = (
     "support\u0000",
     "support\u200b",
     "\ufeffsupport",
-    "ｓｕｐｐｏｒｔ",
+    "\uff53\uff55\uff50\uff50\uff4f\uff52\uff54",
     "s\u0443pport",
     "suppo\u0301rt",
     "support@000000000000",
@@ -224,7 +232,7 @@ def _rest() -> list[Attempt]:
         Attempt("a chunk's size overflows", chunked + b"fffffffffffffffff\r\n" + _GOOD + b"\r\n0\r\n\r\n"),
         Attempt("a chunk's size is signed", chunked + b"-1\r\n" + _GOOD + b"\r\n0\r\n\r\n"),
         Attempt("a request in a body", request(_GOOD[:-1] + _SMUGGLED)),
-        Attempt("a request behind a GET", request(b"", "/v1/models", "GET") + _SMUGGLED),
+        Attempt("a request behind a GET", request(b"", "/v1/models", "GET") + _SMUGGLED, answered=True),
         Attempt("HTTP/2 in clear", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
         Attempt("HTTP/0.9", b"GET /v1/models\r\n\r\n"),
         Attempt("HTTP/3.7", request(_GOOD).replace(b"HTTP/1.1", b"HTTP/3.7")),
@@ -240,8 +248,14 @@ def _rest() -> list[Attempt]:
                 "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
             ),
         ),
-        Attempt("HTTP/2 by upgrade", request(_GOOD, head="connection: upgrade, http2-settings\r\nupgrade: h2c\r\n")),
-        *(Attempt(f"method {method}", request(_GOOD, CHAT, method)) for method in ("GET", "PUT", "TRACE", "OPTIONS", "PATCH", "DELETE")),
+        Attempt(
+            "HTTP/2 by upgrade",
+            request(_GOOD, head="connection: upgrade, http2-settings\r\nupgrade: h2c\r\n"),
+        ),
+        *(
+            Attempt(f"method {method}", request(_GOOD, CHAT, method))
+            for method in ("GET", "PUT", "TRACE", "OPTIONS", "PATCH", "DELETE")
+        ),
     ]
 
 
@@ -253,7 +267,10 @@ ATTEMPTS: tuple[Attempt, ...] = (
     *(_model(name) for name in _MODELS),
     *(Attempt(f"body: {name}", request(body)) for name, body in _BODIES.items()),
     *(Attempt(f"path {path!r}", request(_GOOD, path)) for path in _PATHS),
-    *(Attempt(f"head: {name}", request(b"hello" if "length" in head else _GOOD, head=head)) for name, head in _HEADS.items()),
+    *(
+        Attempt(f"head: {name}", request(b"hello" if "length" in head else _GOOD, head=head))
+        for name, head in _HEADS.items()
+    ),
     *(Attempt(f"head: {name}", request(_GOOD, head=head), answered=True) for name, head in _IGNORED.items()),
     *_rest(),
 )
