@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -12,6 +11,7 @@ from guard_server.settings import GuardConfig
 from tests.bypasses import ATTEMPTS, Attempt
 from tests.guard_server.conftest import (
     KEY,
+    PREFIX,
     TRIGGER,
     answer_by_task,
     classification,
@@ -20,13 +20,17 @@ from tests.guard_server.conftest import (
     write_adapter,
     write_base_model,
 )
-from tests.raw_http import statuses
+from tests.raw_http import Answer, exchange
 
 
 class Listening(NamedTuple):
     port: int
     engine: FakeEngine
-    capabilities: Path
+
+    async def send(self, attempt: Attempt, key: str = KEY) -> list[Answer]:
+        self.engine.asked.clear()
+        line = f"authorization: Bearer {key}\r\n" if key else ""
+        return await exchange(self.port, attempt.raw.replace(b"{key}", line.encode()))
 
 
 @pytest.fixture(scope="module")
@@ -45,35 +49,33 @@ async def guard(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Liste
         }
     )
     async with listening(config, engine) as port:
-        yield Listening(port, engine, home)
+        yield Listening(port, engine)
+
+
+HARMLESS = [attempt for attempt in ATTEMPTS if attempt.answered]
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS, ids=lambda attempt: attempt.name)
 async def test_an_attempt_is_refused_or_answered_with_the_stamp(guard: Listening, attempt: Attempt):
-    guard.engine.asked.clear()
-    key = f"authorization: Bearer {KEY}\r\n".encode()
-    found = await statuses(guard.port, attempt.raw.replace(b"{key}", key))
+    found = await guard.send(attempt)
     if attempt.answered:
-        assert all(status < 500 for status in found)
+        assert all(answer.status < 500 for answer in found)
         assert all(TRIGGER.text in json.dumps(payload) for payload in guard.engine.asked)
     else:
-        assert all(400 <= status < 500 for status in found)
+        assert all(400 <= answer.status < 500 for answer in found)
         assert guard.engine.asked == []
+    secrets = (TRIGGER.text.strip().encode(), PREFIX.strip().encode(), KEY.encode())
+    assert not any(secret in answer.raw for secret in secrets for answer in found)
 
 
-@pytest.mark.parametrize(
-    "attempt", [attempt for attempt in ATTEMPTS if attempt.answered], ids=lambda attempt: attempt.name
-)
+@pytest.mark.parametrize("attempt", HARMLESS, ids=lambda attempt: attempt.name)
 async def test_what_is_harmless_is_answered(guard: Listening, attempt: Attempt):
     """So that the test above can't pass for want of a working request."""
-    key = f"authorization: Bearer {KEY}\r\n".encode()
-    assert 200 in await statuses(guard.port, attempt.raw.replace(b"{key}", key))
+    assert 200 in {answer.status for answer in await guard.send(attempt)}
 
 
-@pytest.mark.parametrize(
-    "attempt", [attempt for attempt in ATTEMPTS if attempt.answered], ids=lambda attempt: attempt.name
-)
-async def test_without_a_key_nothing_is(guard: Listening, attempt: Attempt):
-    guard.engine.asked.clear()
-    assert set(await statuses(guard.port, attempt.raw.replace(b"{key}", b""))) <= {401}
+@pytest.mark.parametrize("attempt", HARMLESS, ids=lambda attempt: attempt.name)
+@pytest.mark.parametrize("key", ["", "wrong"])
+async def test_without_a_key_nothing_is(guard: Listening, attempt: Attempt, key: str):
+    assert {answer.status for answer in await guard.send(attempt, key)} <= {401}
     assert guard.engine.asked == []
