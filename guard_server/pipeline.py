@@ -8,9 +8,10 @@ from guard_server.answers import Delta, Reply, StreamPiece
 from guard_server.classification import classify
 from guard_server.engine.base import Engine
 from guard_server.errors import ModelNotFoundError
-from guard_server.generation import first_run, generate
+from guard_server.generation import generate
 from guard_server.prompt_guard import GuardRequest
 from guard_server.streaming import stream_text
+from guard_server.text_run import first_run
 from p2p.tasks import ClassificationTask
 
 

@@ -72,12 +72,14 @@ class EventStream(StreamingResponse):
             yield _frame(GuardError("the guard failed while it answered").body())
 
     async def _chunks(self) -> AsyncIterator[WireObject]:
+        # Where a usage chunk ends the stream, OpenAI's other chunks say that theirs is not it.
+        no_usage: WireObject = {"usage": None} if self._asked.include_usage else {}
         for index in range(self._asked.n):
             if begin := responses.first_chunk(self._envelope, index):
-                yield begin
+                yield begin | no_usage
         async for piece in self._pieces:
             if isinstance(piece, Delta):
-                yield responses.chunk(self._envelope, self._asked, piece)
+                yield responses.chunk(self._envelope, self._asked, piece) | no_usage
             elif isinstance(piece, Usage) and self._asked.include_usage:
                 yield responses.usage_chunk(self._envelope, piece)
 
