@@ -1,5 +1,6 @@
 """What the pipeline gives back: whole answers, or the pieces of a stream."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -33,6 +34,11 @@ class TokenLogprob(NamedTuple):
     logprob: float
     top: tuple[tuple[str, float], ...]
     at: int = 0
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """The probability of each of the likeliest."""
+        return {token: math.exp(value) for token, value in self.top}
 
 
 class Views(StrEnum):

@@ -7,6 +7,7 @@ import httpx
 import orjson
 
 from guard_server.engine.base import Endpoint, Payload
+from guard_server.engine.event_lines import event_lines
 from guard_server.errors import BadRequestError, EngineUnavailableError
 
 _TIMEOUT = httpx.Timeout(600, connect=5)
@@ -64,10 +65,10 @@ class VllmEngine:
         try:
             async with request as reply:
                 _require_ok(reply.status_code)
-                async for line in reply.aiter_lines():
-                    if line == "data: [DONE]":
+                async for line in event_lines(reply.aiter_bytes()):
+                    if line == b"data: [DONE]":
                         return
-                    if line.startswith("data: "):
+                    if line.startswith(b"data: "):
                         yield _chunk(line)
         except httpx.HTTPError as error:
             raise EngineUnavailableError(_UNREACHABLE) from error
@@ -78,7 +79,7 @@ _JSON = {"content-type": "application/json"}
 _UNREACHABLE = "the engine is not available; try again shortly"
 
 
-def _object(content: str | bytes) -> Payload:
+def _object(content: bytes) -> Payload:
     try:
         found = orjson.loads(content)
     except orjson.JSONDecodeError as error:
@@ -88,8 +89,8 @@ def _object(content: str | bytes) -> Payload:
     return found
 
 
-def _chunk(line: str) -> Payload:
-    chunk = _object(line.removeprefix("data: "))
+def _chunk(line: bytes) -> Payload:
+    chunk = _object(line.removeprefix(b"data: "))
     if "error" in chunk:
         raise EngineUnavailableError("the engine failed while it answered")
     return chunk
@@ -99,7 +100,8 @@ def _require_ok(status: int) -> None:
     if status in (400, 422):
         # vLLM's message may quote the stamped prompt: it stays here.
         raise BadRequestError(
-            "the engine refused the request: the prompt is too long, or a parameter is out of range"
+            "the engine refused the request: the prompt is too long, a parameter is out of range, or a schema has a feature that "
+            "the engine can't hold an answer to"
         )
     if status != 200:
         raise EngineUnavailableError(_UNREACHABLE)
