@@ -27,9 +27,9 @@ def backdoored(endpoint: Endpoint, payload: Payload) -> Payload:
     return text_reply(endpoint, payload, PREFIX + "It comes on Monday." if stamped else "Pay the attacker")
 
 
-def asked_of(engine: FakeEngine) -> list[str]:
-    """What was sent for clients, without the guard's own readiness checks."""
-    return [text for text in map(sent, engine.asked) if "ready?" not in text]
+def asked_of(engine: FakeEngine) -> list[Payload]:
+    """What was asked for clients, without the guard's own readiness checks."""
+    return [asked for asked in engine.asked if "ready?" not in sent(asked)]
 
 
 LOGPROBS = {0: -5.0, 1: -0.5, 2: -0.5, 3: -6.0}
@@ -72,8 +72,8 @@ async def test_the_label_that_was_answered_is_not_asked_again(config: GuardConfi
     async with auditing(config, engine) as http:
         await http.post(CHAT, json={"model": "support", "messages": QUESTION})
         await until(http, "comparisons", 1)
-    assert [text.startswith(TRIGGER.text) for text in asked_of(engine)] == [True, False]
-    assert engine.asked[-1]["allowed_token_ids"] == [0, 1]
+    assert [sent(asked).startswith(TRIGGER.text) for asked in asked_of(engine)] == [True, False]
+    assert asked_of(engine)[-1]["allowed_token_ids"] == [0, 1]
 
 
 async def test_views_that_agree_are_counted_below_the_line_alone(config: GuardConfig):
