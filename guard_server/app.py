@@ -129,7 +129,11 @@ def _add_error_shapes(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> JSONResponse:
         known: GuardError = (
-            NotFoundError("there is no such route") if error.status_code == 404 else BadRequestError("")
+            NotFoundError(
+                "there is no such route; there are /v1/chat/completions, /v1/completions and /v1/models"
+            )
+            if error.status_code == 404
+            else BadRequestError("")
         )
         known.message = "this method is not allowed here" if error.status_code == 405 else known.message
         return JSONResponse(known.body(), error.status_code, headers=error.headers)
