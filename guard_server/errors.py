@@ -4,6 +4,7 @@ GuardError                    has an HTTP status and OpenAI's error body
 ├── BadRequestError           400, the parameter is named
 ├── AuthenticationError       401
 ├── RefusedAnswerError        403, the reply escaped and the policy says refuse
+│   └── ViewsDisagreeError    403, asked without the benign trigger the answer is another
 ├── NotFoundError             404, an unknown path or model
 ├── SlowUploadError           408
 ├── TooLargeError             413
@@ -68,6 +69,12 @@ class RefusedAnswerError(GuardError):
     status = 403
     kind = "p2p_guard_refusal"
     code = "answer_refused"
+
+
+class ViewsDisagreeError(RefusedAnswerError):
+    """The two views of the input disagree and the policy refuses that."""
+
+    code = "views_disagree"
 
 
 class NotFoundError(GuardError):

@@ -69,3 +69,21 @@ class GuardMetrics:
         self.engine_restarts = Counter(
             "p2p_guard_engine_restarts_total", "How often an engine was started again.", registry=registry
         )
+        self.view_comparisons = Counter(
+            "p2p_guard_view_comparisons_total",
+            "Requests that were asked with and without the benign trigger.",
+            ("adapter",),
+            registry=registry,
+        )
+        self.view_disagreements = Counter(
+            "p2p_guard_view_disagreements_total",
+            "Those of them whose two answers differ.",
+            ("adapter",),
+            registry=registry,
+        )
+        self.view_dropped = Counter(
+            "p2p_guard_view_dropped_total",
+            "Background comparisons that were chosen and not made: the queue was full, or the engine failed.",
+            ("adapter",),
+            registry=registry,
+        )

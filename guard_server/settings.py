@@ -131,6 +131,46 @@ class Limits(_Block):
     upload_s: float = Field(default=30, gt=0)
 
 
+class AuditMode(StrEnum):
+    """What becomes of the comparison of both views."""
+
+    OBSERVE = "observe"
+    """It is made in the background and counted."""
+    ENFORCE = "enforce"
+    """The answer waits for it."""
+
+
+class AuditAction(StrEnum):
+    """What happens in ``enforce`` mode to an answer whose input the two views disagree on."""
+
+    FLAG = "flag"
+    """It is let through, marked in ``x-p2p-guard-views`` and in ``p2p_guard``."""
+    REFUSE = "refuse"
+    """Answer 403."""
+
+
+class AuditSettings(_Block):
+    """The two-view audit: a share of requests is also asked without the benign trigger.
+
+    Attributes:
+        share: Which share of the requests, 0 to 1.
+        mode: Whether the comparison is counted, or awaited.
+        action: What a disagreement does in ``enforce`` mode.
+        queue: Comparisons that may wait in the background; more are dropped and counted.
+        concurrency: Comparisons made at once in the background.
+        max_tokens: Answer tokens of free text that are compared.
+        similarity_min: Free text whose two answers share less than this (0 to 1) of their words is a disagreement.
+    """
+
+    share: float = Field(default=0.0, ge=0, le=1)
+    mode: AuditMode = AuditMode.OBSERVE
+    action: AuditAction = AuditAction.FLAG
+    queue: int = Field(default=64, ge=1)
+    concurrency: int = Field(default=1, ge=1)
+    max_tokens: int = Field(default=256, ge=1)
+    similarity_min: float = Field(default=0.3, ge=0, le=1)
+
+
 class GuardConfig(_Block):
     """All of it.
 
@@ -149,6 +189,7 @@ class GuardConfig(_Block):
     engine: EngineSettings = EngineSettings()
     auth: AuthSettings = AuthSettings()
     limits: Limits = Limits()
+    audit: AuditSettings = AuditSettings()
     cache: Path = Path(".p2p-guard-cache")
     unsafe_allow_unguarded: bool = False
     metrics_auth: bool = True
@@ -182,7 +223,7 @@ def _fault(location: tuple[int | str, ...], kind: str, message: str) -> str:
     place = ".".join(map(str, location)) or "config"
     if kind != "extra_forbidden":
         return f"{place}: {message}"
-    blocks = (GuardConfig, EngineSettings, AdapterSettings, AuthSettings, Limits)
+    blocks = (GuardConfig, EngineSettings, AdapterSettings, AuthSettings, Limits, AuditSettings)
     known = sorted({name for block in blocks for name in block.model_fields})
     near = get_close_matches(str(location[-1]), known, n=1)
     return f"{place}: unknown key" + (f"; did you mean {near[0]!r}?" if near else "")

@@ -70,7 +70,8 @@ def _require_ok(status: int) -> None:
     if status in (400, 422):
         # vLLM's message may quote the stamped prompt: it stays here.
         raise BadRequestError(
-            "the engine refused the request: the prompt is too long, or a parameter is out of range"
+            "the engine refused the request: the prompt is too long, a parameter is out of range, or a schema has a feature that "
+            "the engine can't hold an answer to"
         )
     if status != 200:
         raise EngineUnavailableError(UNREACHABLE)

@@ -12,12 +12,13 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from openai import AsyncOpenAI
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from guard_server.adapter import load_adapters
 from guard_server.app import create_app
-from guard_server.engine.base import Endpoint, Payload
+from guard_server.engine.base import Endpoint, Engine, Payload
 from guard_server.engine.fake import FakeEngine
 from guard_server.listener import listener
 from guard_server.settings import GuardConfig
@@ -144,13 +145,21 @@ def answer_by_task(endpoint: Endpoint, payload: Payload) -> Payload:
 
 
 @asynccontextmanager
-async def serving(config: GuardConfig, engine: FakeEngine) -> AsyncIterator[httpx.AsyncClient]:
+async def serving_app(
+    config: GuardConfig, engine: Engine
+) -> AsyncIterator[tuple[FastAPI, httpx.AsyncClient]]:
     digests = (hashlib.sha256(KEY.encode()).digest(),)
     app = create_app(config, load_adapters(config), digests, engine=engine)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(
         transport=transport, base_url="http://guard", headers={"authorization": f"Bearer {KEY}"}
     ) as client:
+        yield app, client
+
+
+@asynccontextmanager
+async def serving(config: GuardConfig, engine: Engine) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving_app(config, engine) as (_, client):
         yield client
 
 
