@@ -273,7 +273,7 @@ def _validate(model: type[BodyT], content: bytes) -> BodyT:
 
 def _require_keys_once(content: bytes) -> None:
     try:
-        json.loads(content, object_pairs_hook=_without_duplicates)
+        json.loads(content, object_pairs_hook=_without_duplicates, parse_int=_require_64_bits)
     except (ValueError, RecursionError) as error:
         raise BadRequestError("the body is not JSON") from error
 
@@ -295,6 +295,13 @@ def _explained(error: ValidationError) -> BadRequestError:
         reason = _REASONS.get(name, "it is not on the list of parameters that keep the defence intact")
         return BadRequestError(f"the parameter {name!r} is not taken: {reason}", place[:128])
     return BadRequestError(f"{place or 'body'}: {fault['msg']}"[:300], place[:128] or None)
+
+
+def _require_64_bits(digits: str) -> int:
+    """Return the number; one that is too long the strict reader has made a float of, which is another number."""
+    if len(digits) > 20 or not -(2**63) <= int(digits) < 2**64:
+        raise BadRequestError("an integer has more than 64 bits")
+    return int(digits)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

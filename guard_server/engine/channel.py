@@ -162,6 +162,9 @@ async def _answer(asking: _Asking) -> AsyncIterator[aiohttp.ClientResponse]:
 
 
 async def _whole(reply: aiohttp.ClientResponse) -> bytes:
+    declared = reply.content_length
+    if declared is not None and declared <= _LARGEST_ANSWER:
+        return await reply.read()
     found = bytearray()
     async for piece in reply.content.iter_any():
         found += piece

@@ -44,8 +44,9 @@ class GenerateRoutes:
         self._metrics = metrics
         self._readiness = readiness
         self._limits = limits
-        self.router.post(CHAT_PATH)(self.chat)
-        self.router.post(COMPLETIONS_PATH)(self.completions)
+        # Plain routes: FastAPI's own would look for arguments to fill at every request, which costs a tenth of it.
+        self.router.add_route(CHAT_PATH, self.chat, ["POST"])
+        self.router.add_route(COMPLETIONS_PATH, self.completions, ["POST"])
 
     async def chat(self, request: Request) -> Response:
         """Answer a chat."""
