@@ -20,12 +20,14 @@ class LoadedAdapter(NamedTuple):
         verified: Its directory, manifest and digest.
         unguarded: Whether it is served without the defence.
         escape_policy: What happens to a reply outside the extended half.
+        is_plain_view: Whether it is only asked to compare: without the benign trigger, and held to the original half.
     """
 
     name: str
     verified: VerifiedAdapter
     unguarded: bool
     escape_policy: EscapePolicy
+    is_plain_view: bool = False
 
     @property
     def manifest(self) -> Manifest:
@@ -38,8 +40,14 @@ class LoadedAdapter(NamedTuple):
         task = self.manifest.task
         return isinstance(task, ClassificationTask) and task.new_tokens
 
+    def plain_view(self) -> "LoadedAdapter":
+        """Return the same adapter as a question without the benign trigger asks it; its answers are for comparing alone."""
+        return self._replace(unguarded=True, is_plain_view=True)
+
     def allowed_labels(self, task: ClassificationTask) -> range:
         """Which of the 2n labels may be answered: the extended ones; unguarded, those that were trained."""
+        if self.is_plain_view:
+            return range(len(task.labels))
         first = 0 if self.unguarded else len(task.labels)
         return range(first, len(task.labels) if self.manifest.defence == "none" else len(task.words))
 

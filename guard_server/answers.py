@@ -1,5 +1,6 @@
 """What the pipeline gives back: whole answers, or the pieces of a stream."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +20,34 @@ class Outcome(StrEnum):
     """The client went before its answer was whole."""
 
 
+class TokenLogprob(NamedTuple):
+    """A token of an answer; a label is one.
+
+    Attributes:
+        token: Its text.
+        logprob: Its natural log-probability.
+        top: The likeliest tokens in its place with theirs, the best first; all labels for a label.
+        at: Where it begins in the answer, in characters.
+    """
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...]
+    at: int = 0
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """The probability of each of the likeliest."""
+        return {token: math.exp(value) for token, value in self.top}
+
+
+class Views(StrEnum):
+    """What a second view of the input said."""
+
+    AGREE = "agree"
+    DISAGREE = "disagree"
+
+
 _SEVERITY = (Outcome.ESCAPED, Outcome.RETRIED, Outcome.UNGUARDED, Outcome.PROJECTED)
 
 
@@ -28,10 +57,12 @@ class Verdict(NamedTuple):
     Attributes:
         outcome: What became of it.
         free_run_extended: Whether the model, left free, answered in the extended half; None where it was not left free.
+        views: Whether both views of the input agree; None where it was not asked twice.
     """
 
     outcome: Outcome
     free_run_extended: bool | None = None
+    views: Views | None = None
 
     @classmethod
     def of_all(cls, verdicts: Iterable["Verdict"]) -> "Verdict":
@@ -45,6 +76,13 @@ class Verdict(NamedTuple):
         )
 
 
+class Call(NamedTuple):
+    """A call of a function, its arguments as JSON text."""
+
+    name: str
+    arguments: str
+
+
 class Answer(NamedTuple):
     """One choice, projected.
 
@@ -52,13 +90,15 @@ class Answer(NamedTuple):
         text: A label's name, or the normalised answer.
         finish_reason: OpenAI's.
         verdict: What is told of it.
-        logprobs: Natural log-probability of each label, by name; for classification alone.
+        logprobs: Its tokens; None where they are not known.
+        calls: The functions that it calls.
     """
 
     text: str
     finish_reason: str
     verdict: Verdict
-    logprobs: dict[str, float] | None = None
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    calls: tuple[Call, ...] = ()
 
 
 class Usage(NamedTuple):
@@ -74,11 +114,21 @@ class Reply(NamedTuple):
     answers: tuple[Answer, ...]
     usage: Usage
     engine_seconds: float
+    views: Views | None = None
 
     @property
     def verdict(self) -> Verdict:
         """The verdict on all answers."""
-        return Verdict.of_all(answer.verdict for answer in self.answers)
+        return Verdict.of_all(answer.verdict for answer in self.answers)._replace(views=self.views)
+
+
+@dataclass(frozen=True, slots=True)
+class CallPiece:
+    """A piece of a call: the first one has its name."""
+
+    position: int
+    arguments: str
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +138,8 @@ class Delta:
     index: int
     text: str
     finish_reason: str | None = None
-    logprobs: dict[str, float] | None = None
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    call: CallPiece | None = None
 
 
 StreamPiece = Verdict | Delta | Usage

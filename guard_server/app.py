@@ -11,24 +11,29 @@ from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 
 from guard_server.adapter import LoadedAdapter
+from guard_server.audit import AuditedPipeline
 from guard_server.engine.base import Engine
 from guard_server.engine.fleet import Fleet
 from guard_server.errors import BadRequestError, GuardConfigError, GuardError, NotFoundError
 from guard_server.metrics import GuardMetrics
 from guard_server.middleware.auth import HEALTH_PATHS, AuthMiddleware
 from guard_server.middleware.body_limit import BodyLimitMiddleware
-from guard_server.middleware.in_flight import InFlightMiddleware
+from guard_server.middleware.load_limits import add_load_limits
 from guard_server.middleware.request_id import RequestIdMiddleware
 from guard_server.middleware.unexpected import UnexpectedErrorMiddleware
 from guard_server.pipeline import GuardPipeline
 from guard_server.readiness import Readiness
+from guard_server.routes.check import CHECK_PATH, CheckRoute
 from guard_server.routes.generate import CHAT_PATH, COMPLETIONS_PATH, GenerateRoutes
 from guard_server.routes.health import health_router
 from guard_server.routes.metrics import metrics_router
 from guard_server.routes.models import models_router
 from guard_server.settings import GuardConfig
+from guard_server.views import TwoViews
 
 _log = structlog.get_logger()
+_ANSWERING = frozenset({CHAT_PATH, COMPLETIONS_PATH, CHECK_PATH})
+"""The paths that cost the engine work, and so count against the limits of load."""
 
 
 def create_app(
@@ -57,7 +62,11 @@ def create_app(
     if chosen is None:
         raise ValueError("create_app needs a fleet or an engine")
     metrics = GuardMetrics(CollectorRegistry())
+    if fleet:
+        _show_engines(metrics, fleet)
     pipeline = GuardPipeline(adapters, chosen, config.limits.default_max_tokens)
+    views = TwoViews(chosen, config.audit)
+    audited = AuditedPipeline(pipeline, views, config.audit, metrics)
     readiness = Readiness(
         pipeline,
         metrics,
@@ -69,12 +78,14 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # The engine starts while the listener is open, so that the health routes can say so.
         starting = asyncio.create_task(_start(fleet, readiness, on_failure))
+        auditing = asyncio.create_task(audited.work())
         try:
             yield
         finally:
             readiness.is_draining = True
             starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
+            auditing.cancel()
+            await asyncio.gather(starting, auditing, return_exceptions=True)
             if fleet:
                 await fleet.stop()
 
@@ -82,24 +93,28 @@ def create_app(
     # A path with a slash at its end is another path, not a redirection.
     app.router.redirect_slashes = False
     app.state.readiness, app.state.metrics = readiness, metrics
-    app.include_router(GenerateRoutes(pipeline, metrics, readiness, config.limits).router)
+    app.include_router(GenerateRoutes(audited, metrics, readiness, config.limits).router)
+    app.include_router(CheckRoute(audited, views, metrics, config.limits).router)
     app.include_router(models_router(adapters))
     app.include_router(health_router(readiness))
     app.include_router(metrics_router(metrics.registry))
     _add_error_shapes(app)
     open_paths = HEALTH_PATHS if config.metrics_auth else HEALTH_PATHS | {"/metrics"}
-    # The last one added is the first one met.
-    app.add_middleware(
-        InFlightMiddleware,
-        limit=config.limits.in_flight,
-        gauge=metrics.in_flight,
-        paths=frozenset({CHAT_PATH, COMPLETIONS_PATH}),
-    )
-    app.add_middleware(BodyLimitMiddleware, limit=config.limits.body_bytes)
+    # The last one added is the first one met: nobody's body is read before the key, and the places, are found good.
+    app.add_middleware(BodyLimitMiddleware, limit=config.limits.body_bytes, upload_s=config.limits.upload_s)
+    add_load_limits(app, config.limits, metrics, _ANSWERING)
     app.add_middleware(AuthMiddleware, digests=key_digests, open_paths=frozenset(open_paths))
     app.add_middleware(UnexpectedErrorMiddleware)
     app.add_middleware(RequestIdMiddleware)
     return app
+
+
+def _show_engines(metrics: GuardMetrics, fleet: Fleet) -> None:
+    for member in fleet.pool.members if fleet.pool else ():
+        metrics.engine_url_up.labels(member.name).set_function(lambda member=member: member.is_usable)
+        metrics.engine_exposed.labels(member.name).set_function(
+            lambda name=member.name: len(fleet.exposures.get(name, ()))
+        )
 
 
 async def _start(fleet: Fleet | None, readiness: Readiness, on_failure: Callable[[], None]) -> None:
@@ -121,7 +136,11 @@ def _add_error_shapes(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> JSONResponse:
         known: GuardError = (
-            NotFoundError("there is no such route") if error.status_code == 404 else BadRequestError("")
+            NotFoundError(
+                "there is no such route; there are /v1/chat/completions, /v1/completions and /v1/models"
+            )
+            if error.status_code == 404
+            else BadRequestError("")
         )
         known.message = "this method is not allowed here" if error.status_code == 405 else known.message
         return JSONResponse(known.body(), error.status_code, headers=error.headers)

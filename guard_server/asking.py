@@ -39,7 +39,7 @@ def engine_request(adapter: LoadedAdapter, request: GuardRequest) -> EngineReque
     route the client used: that is how it was trained.
 
     Raises:
-        BadRequestError: A conversation is asked of an adapter that takes single texts.
+        BadRequestError: A conversation, or tools, are asked of an adapter that takes single texts.
     """
     prompt = adapter.manifest.prompt
     chat, stamped = _stamped(adapter, list(request.messages))
@@ -48,8 +48,14 @@ def engine_request(adapter: LoadedAdapter, request: GuardRequest) -> EngineReque
         payload["temperature"] = request.temperature
     if request.stop:
         payload["stop"] = list(request.stop)
+    if request.user is not None:
+        payload["user"] = request.user
     if prompt.kind is PromptKind.CHAT:
-        return EngineRequest(Endpoint.CHAT, payload | {"messages": prompt.wrap(chat, stamped)})
+        messages = prompt.wrap(chat, stamped)
+        told = request.tools.tell(messages) if request.tools else messages
+        return EngineRequest(Endpoint.CHAT, payload | {"messages": told})
+    if request.tools:
+        raise BadRequestError("this model takes no tools: it was trained on single texts", "tools")
     if len(chat) > 1:
         raise BadRequestError("this model takes one user message: it was trained on single texts", "messages")
     return EngineRequest(Endpoint.COMPLETIONS, payload | {"prompt": prompt.fill(chat[0]["content"])})

@@ -25,7 +25,7 @@ async def classify(
         GuardError: The request can't be served, the engine failed, or the answer was refused.
     """
     hold = FirstTokenHold(adapter, task) if task.first_token_decides else SpelledWordHold(adapter, task)
-    _require_sense(hold, request)
+    _require_sense(hold, adapter, request)
     asked = hold.put_on(engine_request(adapter, request).having(temperature=request.temperature or 0))
     started = time.perf_counter()
     whole = await engine.complete(*asked)
@@ -40,12 +40,27 @@ async def classify(
     return Reply(answers, usage, seconds)
 
 
-def _require_sense(hold: FirstTokenHold | SpelledWordHold, request: GuardRequest) -> None:
+def _require_sense(
+    hold: FirstTokenHold | SpelledWordHold, adapter: LoadedAdapter, request: GuardRequest
+) -> None:
     if request.stop:
         raise BadRequestError("stop has no meaning for a label", "stop")
+    if request.tools or request.structure:
+        param = "tools" if request.tools else "response_format"
+        raise BadRequestError(f"{param} has no meaning for this model: it answers with a label", param)
+    if "repetition_penalty" in request.sampling:
+        raise BadRequestError(
+            "words of the prompt would count against labels: repetition_penalty is not taken for this model",
+            "repetition_penalty",
+        )
     if request.logprobs and not hold.tells_logprobs:
         raise BadRequestError(
             "this model's label words are told apart by more tokens than the engine gives log-probabilities of, so that none "
             "can be given truthfully",
+            "logprobs",
+        )
+    if request.logprobs and adapter.unguarded:
+        raise BadRequestError(
+            "this model is served without the defence: its log-probabilities are of both halves, and are not told",
             "logprobs",
         )

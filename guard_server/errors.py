@@ -4,7 +4,9 @@ GuardError                    has an HTTP status and OpenAI's error body
 ├── BadRequestError           400, the parameter is named
 ├── AuthenticationError       401
 ├── RefusedAnswerError        403, the reply escaped and the policy says refuse
+│   └── ViewsDisagreeError    403, asked without the benign trigger the answer is another
 ├── NotFoundError             404, an unknown path or model
+├── SlowUploadError           408
 ├── TooLargeError             413
 ├── OverloadedError           429
 └── EngineUnavailableError    503, the engine is down or starting
@@ -13,6 +15,8 @@ GuardConfigError              the configuration can't be used; raised before any
 Messages never hold a trigger, a prefix, a path or a prompt.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 
@@ -31,7 +35,7 @@ class GuardError(Exception):
     status: ClassVar[int] = 500
     kind: ClassVar[str] = "server_error"
     code: ClassVar[str | None] = None
-    headers: ClassVar[dict[str, str]] = {}
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -67,6 +71,12 @@ class RefusedAnswerError(GuardError):
     code = "answer_refused"
 
 
+class ViewsDisagreeError(RefusedAnswerError):
+    """The two views of the input disagree and the policy refuses that."""
+
+    code = "views_disagree"
+
+
 class NotFoundError(GuardError):
     """An unknown path."""
 
@@ -81,21 +91,40 @@ class ModelNotFoundError(NotFoundError):
     code = "model_not_found"
 
 
+class SlowUploadError(GuardError):
+    """The body did not arrive in time."""
+
+    status = 408
+    kind = "invalid_request_error"
+    code = "request_timeout"
+    headers: Mapping[str, str] = MappingProxyType({"connection": "close"})
+
+
 class TooLargeError(GuardError):
     """The body is larger than the limit."""
 
     status = 413
     kind = "invalid_request_error"
     code = "request_too_large"
+    # What is left of the body is not read.
+    headers: Mapping[str, str] = MappingProxyType({"connection": "close"})
 
 
 class OverloadedError(GuardError):
-    """Too many requests in flight."""
+    """Too many requests in flight, or from one key.
+
+    Args:
+        message: What is too much.
+        retry_after_s: When it is worth while to come again.
+    """
 
     status = 429
     kind = "rate_limit_error"
     code = "rate_limit_exceeded"
-    headers: ClassVar[dict[str, str]] = {"retry-after": "1"}
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.headers = {"retry-after": str(retry_after_s)}
 
 
 class EngineUnavailableError(GuardError):
@@ -104,4 +133,4 @@ class EngineUnavailableError(GuardError):
     status = 503
     kind = "server_error"
     code = "engine_unavailable"
-    headers: ClassVar[dict[str, str]] = {"retry-after": "5"}
+    headers: Mapping[str, str] = MappingProxyType({"retry-after": "5"})

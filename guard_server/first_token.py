@@ -5,7 +5,7 @@ where the free model would have gone.
 """
 
 from guard_server.adapter import LoadedAdapter
-from guard_server.answers import Answer, Outcome, Verdict
+from guard_server.answers import Answer, Outcome, TokenLogprob, Verdict
 from guard_server.asking import EngineRequest
 from guard_server.engine.base import Endpoint, Payload
 from p2p.projection import project_logprobs
@@ -29,8 +29,9 @@ class FirstTokenHold:
     def __init__(self, adapter: LoadedAdapter, task: ClassificationTask) -> None:
         self._adapter = adapter
         self._task = task
-        both, extended = task.first_tokens, task.extended_first_tokens
-        self._seen = next((seen for seen in (both, extended) if len(seen) <= _MOST_LOGPROBS), ())
+        both, size = task.first_tokens, len(task.labels)
+        half = both[:size] if adapter.is_plain_view else both[size:]
+        self._seen = next((seen for seen in (both, half) if len(seen) <= _MOST_LOGPROBS), ())
 
     @property
     def tells_logprobs(self) -> bool:
@@ -54,15 +55,24 @@ class FirstTokenHold:
 
     def answer(self, endpoint: Endpoint, choice: Payload) -> Answer:
         """Return the projected label of a choice; raises KeyError, IndexError or ValueError where it can't be read."""
-        task, adapter = self._task, self._adapter
+        task = self._task
         token, logprobs = _token_and_logprobs(endpoint, choice)
         label = task.first_tokens.index(token)
+        text = task.labels[task.space.project(label)]
         return Answer(
-            text=task.labels[task.space.project(label)],
+            text=text,
             finish_reason="stop",
             verdict=Verdict(self._outcome(label), self._free_run_extended(logprobs)),
-            logprobs=None if adapter.unguarded or not self._seen else project_logprobs(task, logprobs),
+            logprobs=self._projected(text, logprobs),
         )
+
+    def _projected(self, text: str, logprobs: dict[int, float]) -> tuple[TokenLogprob, ...] | None:
+        """Return the label as the one token that it is to a client, with all others; None where they are not known."""
+        if not self._seen or (self._adapter.unguarded and not self._adapter.is_plain_view):
+            return None
+        found = project_logprobs(self._task, logprobs, extended=not self._adapter.is_plain_view)
+        best = sorted(found.items(), key=lambda item: -item[1])
+        return (TokenLogprob(text, found[text], tuple(best)),)
 
     def _outcome(self, label: int) -> Outcome:
         if self._adapter.unguarded:

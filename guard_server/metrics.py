@@ -44,10 +44,46 @@ class GuardMetrics:
             registry=registry,
         )
         self.in_flight = Gauge("p2p_guard_requests_in_flight", "Requests being answered.", registry=registry)
+        self.rate_limited = Counter(
+            "p2p_guard_rate_limited_total",
+            "Requests answered 429, by the limit that they met: requests in flight, or the rate of their key.",
+            ("limit",),
+            registry=registry,
+        )
+        self.engine_url_up = Gauge(
+            "p2p_guard_engine_url_up",
+            "1 when this engine (by its place in engine.urls) answers and serves every adapter.",
+            ("engine",),
+            registry=registry,
+        )
+        self.engine_exposed = Gauge(
+            "p2p_guard_engine_exposures",
+            "Ways found at its start to reach this engine past the guard, or to read what it is asked.",
+            ("engine",),
+            registry=registry,
+        )
         self.ready = Gauge("p2p_guard_ready", "1 when the guard is ready.", registry=registry)
         self.engine_up = Gauge(
             "p2p_guard_engine_up", "1 when every engine process answers its health route.", registry=registry
         )
         self.engine_restarts = Counter(
             "p2p_guard_engine_restarts_total", "How often an engine was started again.", registry=registry
+        )
+        self.view_comparisons = Counter(
+            "p2p_guard_view_comparisons_total",
+            "Requests that were asked with and without the benign trigger.",
+            ("adapter",),
+            registry=registry,
+        )
+        self.view_disagreements = Counter(
+            "p2p_guard_view_disagreements_total",
+            "Those of them whose two answers differ.",
+            ("adapter",),
+            registry=registry,
+        )
+        self.view_dropped = Counter(
+            "p2p_guard_view_dropped_total",
+            "Background comparisons that were chosen and not made: the queue was full, or the engine failed.",
+            ("adapter",),
+            registry=registry,
         )

@@ -4,13 +4,14 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from guard_server.adapter import LoadedAdapter
-from guard_server.answers import Delta, Reply, StreamPiece
+from guard_server.answers import CallPiece, Delta, Reply, StreamPiece
 from guard_server.classification import classify
 from guard_server.engine.base import Engine
 from guard_server.errors import ModelNotFoundError
-from guard_server.generation import first_run, generate
+from guard_server.generation import generate
 from guard_server.prompt_guard import GuardRequest
 from guard_server.streaming import stream_text
+from guard_server.text_run import first_run
 from p2p.tasks import ClassificationTask
 
 
@@ -46,18 +47,14 @@ class GuardPipeline:
         Raises:
             GuardError: The request can't be served, the engine failed, or the answer was refused.
         """
-        adapter = self.adapter(request.model)
-        task = adapter.manifest.task
-        if isinstance(task, ClassificationTask):
-            return await classify(self._engine, adapter, task, request)
-        return await generate(self._engine, first_run(adapter, task, request, self._default_max_tokens))
+        return await answer_with(self._engine, self.adapter(request.model), request, self._default_max_tokens)
 
     async def stream(self, request: GuardRequest) -> AsyncGenerator[StreamPiece, None]:
         """Yield the verdict, the projected answer in pieces, then its usage; see :meth:`respond` for what it raises."""
         adapter = self.adapter(request.model)
         task = adapter.manifest.task
         if isinstance(task, ClassificationTask):
-            for piece in _pieces(await classify(self._engine, adapter, task, request)):
+            for piece in as_pieces(await classify(self._engine, adapter, task, request)):
                 yield piece
             return
         run = first_run(adapter, task, request, self._default_max_tokens)
@@ -66,12 +63,35 @@ class GuardPipeline:
                 yield piece
 
 
-def _pieces(reply: Reply) -> list[StreamPiece]:
-    """Cut a whole answer as a stream: a label is one piece."""
+async def answer_with(
+    engine: Engine, adapter: LoadedAdapter, request: GuardRequest, default_max_tokens: int
+) -> Reply:
+    """Return the whole answer of one adapter.
+
+    Args:
+        engine: Where it comes from.
+        adapter: Who is asked.
+        request: What is asked; the model that it names is not looked at.
+        default_max_tokens: Answer tokens for a chat whose client names none, where the engine needs a number.
+
+    Raises:
+        GuardError: The request can't be served, the engine failed, or the answer was refused.
+    """
+    task = adapter.manifest.task
+    if isinstance(task, ClassificationTask):
+        return await classify(engine, adapter, task, request)
+    return await generate(engine, first_run(adapter, task, request, default_max_tokens))
+
+
+def as_pieces(reply: Reply) -> list[StreamPiece]:
+    """Cut a whole answer as a stream: what was said is one piece, and so is each call."""
     found: list[StreamPiece] = [reply.verdict]
     for index, answer in enumerate(reply.answers):
+        if answer.text or answer.logprobs:
+            found.append(Delta(index, answer.text, logprobs=answer.logprobs))
         found += [
-            Delta(index, answer.text, logprobs=answer.logprobs),
-            Delta(index, "", answer.finish_reason),
+            Delta(index, "", call=CallPiece(position, call.arguments, call.name))
+            for position, call in enumerate(answer.calls)
         ]
+        found.append(Delta(index, "", answer.finish_reason))
     return [*found, reply.usage]

@@ -5,24 +5,50 @@ from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from guard_server.engine.base import Payload
 from guard_server.errors import BadRequestError
-from guard_server.schemas import Body, ChatBody, CompletionBody, Message
+from guard_server.schemas import Body, ChatBody, CheckBody, CompletionBody, Message, ResponseFormat
 from guard_server.settings import Limits
+from guard_server.tools import ToolUse, as_chat, tools_of
 from p2p.prompts import ChatMessage
 
-BodyT = TypeVar("BodyT", bound=Body)
+BodyT = TypeVar("BodyT", bound=BaseModel)
+_SAMPLING = (
+    "top_p",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+)
 _COMPLETION_TOKENS = 16
-_ROLES = {"developer": "system"}
+_MOST_SCHEMA_BYTES = 32_768
 _REASONS = {
     "logit_bias": "a bias could lift a label out of the half that the guard holds the engine to",
     "echo": "an echo would show the stamp",
     "prompt_logprobs": "they would show the stamp",
     "chat_template": "the adapter's prompt template is part of the defence",
     "continue_final_message": "the answer must begin with the model's own words",
-    "tools": "tool calls can't be projected yet",
-    "response_format": "structured output can't be projected yet",
+    "prompt_embeds": "what is not text can't be stamped",
+    "prompt_token_ids": "what is not text can't be stamped",
+    "suffix": "the adapter's prompt template says where the answer stands",
+    "best_of": "answers that are thrown away could not be accounted for; ask with n",
+    "name": "the adapter's prompt template has no place for names of speakers",
+    "functions": "it is out of date; use tools",
+    "function_call": "it is out of date; use tools and tool_choice",
+    "structured_outputs": "use response_format or tools",
+    "guided_json": "use response_format",
+    "store": "the guard stores nothing",
+    "metadata": "the guard stores nothing",
+    "audio": "answers are text",
+    "modalities": "answers are text",
+    "prediction": "the engine has no use for it",
+    "reasoning_effort": "the adapter's prompt template has no place for it",
+    "verbosity": "the adapter's prompt template has no place for it",
+    "web_search_options": "the guard searches nothing",
 }
 
 
@@ -49,6 +75,9 @@ class GuardRequest(NamedTuple):
         top_logprobs: How many alternatives.
         stream: Whether the answer comes in chunks.
         include_usage: Whether a stream ends in a usage chunk.
+        user: The client's own id of its user, which the engine is told.
+        tools: Functions that may, or must, be called.
+        structure: What the answer is to keep to, as vLLM's ``structured_outputs``.
     """
 
     shape: Shape
@@ -63,6 +92,14 @@ class GuardRequest(NamedTuple):
     top_logprobs: int
     stream: bool
     include_usage: bool
+    user: str | None = None
+    tools: ToolUse | None = None
+    structure: Payload | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the engine is to keep to a grammar."""
+        return self.tools is not None or self.structure is not None
 
 
 def parse_chat(content: bytes, limits: Limits) -> GuardRequest:
@@ -74,23 +111,25 @@ def parse_chat(content: bytes, limits: Limits) -> GuardRequest:
     body = _validate(ChatBody, content)
     if body.max_tokens and body.max_completion_tokens:
         raise BadRequestError("give max_tokens or max_completion_tokens, not both", "max_completion_tokens")
-    messages = tuple(
-        ChatMessage(role=_ROLES.get(turn.role, turn.role), content=turn.text) for turn in body.messages
-    )
-    _require_answerable(body.messages, limits)
+    if body.top_logprobs is not None and not body.logprobs:
+        raise BadRequestError("top_logprobs needs logprobs", "top_logprobs")
+    messages = _chat(body.messages, limits)
     asked = GuardRequest(
         Shape.CHAT,
         logprobs=bool(body.logprobs),
         top_logprobs=body.top_logprobs or 0,
         messages=messages,
         max_tokens=body.max_completion_tokens or body.max_tokens,
+        tools=tools_of(body),
+        structure=_structure(body.response_format),
         **_common(body),
     )
+    _require_one_grammar(asked)
     return _within(asked, limits)
 
 
 def parse_completion(content: bytes, limits: Limits) -> GuardRequest:
-    """Read a completion request; its prompt is one text.
+    """Read a completion request; its prompt is one text, or a list of one.
 
     Raises:
         BadRequestError: It is not JSON, or has a parameter that is unknown, out of range or refused.
@@ -102,33 +141,105 @@ def parse_completion(content: bytes, limits: Limits) -> GuardRequest:
         max_tokens=body.max_tokens or _COMPLETION_TOKENS,
         logprobs=body.logprobs is not None,
         top_logprobs=body.logprobs or 0,
-        messages=(ChatMessage(role="user", content=body.prompt),),
+        messages=(_prompt(body.prompt),),
         **_common(body),
     )
     return _within(asked, limits)
 
 
+def parse_check(content: bytes, limits: Limits) -> GuardRequest:
+    """Read what is to be asked in both views: a chat, or a prompt.
+
+    Raises:
+        BadRequestError: It is not JSON, has a parameter that is unknown, or is not one of the two.
+    """
+    body = _validate(CheckBody, content)
+    if (body.messages is None) == (body.prompt is None):
+        raise BadRequestError("give messages or prompt, and not both", "messages")
+    messages = _chat(body.messages, limits) if body.messages else (_prompt(body.prompt or ""),)
+    return question(body.model, messages)
+
+
+def question(model: str, messages: tuple[ChatMessage, ...], max_tokens: int | None = None) -> GuardRequest:
+    """Return a request of the guard's own: one answer, the most likely one."""
+    return GuardRequest(
+        shape=Shape.CHAT,
+        model=model,
+        messages=messages,
+        n=1,
+        max_tokens=max_tokens,
+        temperature=0,
+        stop=(),
+        sampling={},
+        logprobs=False,
+        top_logprobs=0,
+        stream=False,
+        include_usage=False,
+    )
+
+
 def _common(body: Body) -> dict[str, Any]:
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
-    names = ("top_p", "seed", "presence_penalty", "frequency_penalty")
+    if body.stream_options and not body.stream:
+        raise BadRequestError("stream_options is for streams", "stream_options")
     return {
         "model": body.model,
         "n": body.n or 1,
         "temperature": body.temperature,
         "stop": stop,
-        "sampling": {name: value for name in names if (value := getattr(body, name)) is not None},
+        "sampling": {name: value for name in _SAMPLING if (value := getattr(body, name)) is not None},
         "stream": body.stream,
         "include_usage": bool(body.stream_options and body.stream_options.include_usage),
+        "user": body.user,
     }
 
 
-def _require_answerable(messages: list[Message], limits: Limits) -> None:
+def _chat(messages: list[Message], limits: Limits) -> tuple[ChatMessage, ...]:
     if len(messages) > limits.messages:
         raise BadRequestError(f"at most {limits.messages} messages are taken", "messages")
-    if messages[-1].role != "user":
+    if messages[-1].role not in {"user", "tool"}:
         raise BadRequestError(
-            "the last message must be the user's: only that is stamped and answered", "messages"
+            "the last message must be the user's or a tool's: only that is stamped and answered", "messages"
         )
+    return as_chat(messages)
+
+
+def _prompt(given: str | list[str]) -> ChatMessage:
+    return ChatMessage(role="user", content=given if isinstance(given, str) else given[0])
+
+
+def _structure(wanted: ResponseFormat | None) -> Payload | None:
+    if wanted is None or wanted.type == "text":
+        return None
+    if wanted.type == "json_object":
+        return {"json_object": True}
+    if wanted.json_schema is None:
+        raise BadRequestError("response_format.json_schema is missing", "response_format")
+    return {"json": wanted.json_schema.json_schema}
+
+
+def _require_one_grammar(asked: GuardRequest) -> None:
+    if asked.tools and asked.structure:
+        raise BadRequestError(
+            "the engine keeps to one grammar: give tools or response_format, not both", "response_format"
+        )
+    if asked.tools and asked.logprobs:
+        raise BadRequestError(
+            "the tokens of a call are not those of its arguments, so that no log-probability of them would be true",
+            "logprobs",
+        )
+    grammar = asked.tools.grammar() if asked.tools else asked.structure
+    if grammar is None:
+        return
+    param = "tools" if asked.tools else "response_format"
+    try:
+        size = len(orjson.dumps(grammar))
+    except orjson.JSONEncodeError as error:
+        raise BadRequestError(
+            "the schema nests too deeply, or holds a number of over 64 bits", param
+        ) from error
+    if size > _MOST_SCHEMA_BYTES:
+        raise BadRequestError(f"schemas may take at most {_MOST_SCHEMA_BYTES} bytes", param)
 
 
 def _within(asked: GuardRequest, limits: Limits) -> GuardRequest:
@@ -143,22 +254,37 @@ def _within(asked: GuardRequest, limits: Limits) -> GuardRequest:
 
 def _validate(model: type[BodyT], content: bytes) -> BodyT:
     try:
-        # The strict reader refuses NaN, broken UTF-8 and lone surrogates, which the engine's request could not carry ...
-        orjson.loads(content)
-        # ... and the other one sees a key that stands twice.
-        raw = json.loads(content, object_pairs_hook=_without_duplicates)
-    except BadRequestError:
-        raise
-    except (ValueError, RecursionError) as error:
+        # The strict reader refuses NaN, broken UTF-8 and lone surrogates, which the engine's request could not carry.
+        raw = orjson.loads(content)
+    except ValueError as error:
         raise BadRequestError("the body is not JSON") from error
     if not isinstance(raw, dict):
         raise BadRequestError("the body must be a JSON object")
     # An explicit null means the default, as in OpenAI's API; for an unknown parameter too.
-    given = {name: value for name, value in raw.items() if value is not None}
+    given = {name: _without_nulls(name, value) for name, value in raw.items() if value is not None}
     try:
-        return model.model_validate(given)
+        body = model.model_validate(given)
     except ValidationError as error:
         raise _explained(error) from None
+    # Last, for it is the slow one: a body of another shape than the allowed one must not cost its time.
+    _require_keys_once(content)
+    return body
+
+
+def _require_keys_once(content: bytes) -> None:
+    try:
+        json.loads(content, object_pairs_hook=_without_duplicates, parse_int=_require_64_bits)
+    except (ValueError, RecursionError) as error:
+        raise BadRequestError("the body is not JSON") from error
+
+
+def _without_nulls(name: str, value: object) -> object:
+    """Drop nulls where they mean the default: clients send earlier answers back with all their empty fields."""
+    if name == "messages" and isinstance(value, list):
+        return [_without_nulls("message", message) for message in value]
+    if name in {"message", "stream_options", "response_format"} and isinstance(value, dict):
+        return {key: held for key, held in value.items() if held is not None}
+    return value
 
 
 def _explained(error: ValidationError) -> BadRequestError:
@@ -168,7 +294,14 @@ def _explained(error: ValidationError) -> BadRequestError:
         name = str(fault["loc"][-1])[:64]
         reason = _REASONS.get(name, "it is not on the list of parameters that keep the defence intact")
         return BadRequestError(f"the parameter {name!r} is not taken: {reason}", place[:128])
-    return BadRequestError(f"{place}: {fault['msg']}"[:300], place[:128])
+    return BadRequestError(f"{place or 'body'}: {fault['msg']}"[:300], place[:128] or None)
+
+
+def _require_64_bits(digits: str) -> int:
+    """Return the number; one that is too long the strict reader has made a float of, which is another number."""
+    if len(digits) > 20 or not -(2**63) <= int(digits) < 2**64:
+        raise BadRequestError("an integer has more than 64 bits")
+    return int(digits)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

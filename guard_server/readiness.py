@@ -8,12 +8,13 @@ from collections.abc import Callable
 from guard_server.errors import GuardError, RefusedAnswerError
 from guard_server.metrics import GuardMetrics
 from guard_server.pipeline import GuardPipeline
-from guard_server.prompt_guard import GuardRequest, Shape
+from guard_server.prompt_guard import question
 from p2p.prompts import ChatMessage
 
 _EVERY_S = 5.0
 _STALE_S = 60.0
 _CHECK_TIMEOUT_S = 120.0
+_PROMPT = (ChatMessage(role="user", content="ready?"),)
 
 
 class Readiness:
@@ -82,7 +83,7 @@ class Readiness:
     async def _ask(self, name: str) -> bool:
         try:
             async with asyncio.timeout(_CHECK_TIMEOUT_S):
-                await self._pipeline.respond(_question(name))
+                await self._pipeline.respond(question(name, _PROMPT, 1))
         except RefusedAnswerError:
             # The engine answered; that its answer is not let through is the guard's doing.
             pass
@@ -113,20 +114,3 @@ class Readiness:
         self._shown_restarts = restarts
         self._metrics.engine_up.set(self._engine_is_up())
         self._metrics.ready.set(self.is_ready)
-
-
-def _question(name: str) -> GuardRequest:
-    return GuardRequest(
-        shape=Shape.CHAT,
-        model=name,
-        messages=(ChatMessage(role="user", content="ready?"),),
-        n=1,
-        max_tokens=1,
-        temperature=0,
-        stop=(),
-        sampling={},
-        logprobs=False,
-        top_logprobs=0,
-        stream=False,
-        include_usage=False,
-    )

@@ -2,10 +2,11 @@
 
 import secrets
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from guard_server.adapter import LoadedAdapter
-from guard_server.answers import Answer, Delta, Reply, Usage, Verdict
+from guard_server.answers import Answer, Delta, Reply, TokenLogprob, Usage, Verdict
 from guard_server.prompt_guard import GuardRequest, Shape
 from guard_server.schemas import WireObject
 
@@ -55,6 +56,7 @@ def notes(envelope: Envelope, verdict: Verdict) -> WireObject:
         "adapter": envelope.model,
         "version": envelope.version,
         "free_run_extended": verdict.free_run_extended,
+        **({"views": verdict.views} if verdict.views else {}),
     }
 
 
@@ -69,20 +71,21 @@ def first_chunk(envelope: Envelope, index: int) -> WireObject | None:
 
 def chunk(envelope: Envelope, request: GuardRequest, delta: Delta) -> WireObject:
     """Return a piece of a streamed answer."""
-    logprobs = _logprobs(request, delta.text, delta.logprobs) if delta.logprobs else None
-    said = (
-        {"delta": {"content": delta.text} if delta.text else {}}
-        if envelope.shape is Shape.CHAT
-        else {"text": delta.text}
-    )
+    said = {"delta": _delta(delta)} if envelope.shape is Shape.CHAT else {"text": delta.text}
     return _chunk(
-        envelope, {"index": delta.index, **said, "logprobs": logprobs, "finish_reason": delta.finish_reason}
+        envelope,
+        {
+            "index": delta.index,
+            **said,
+            "logprobs": _logprobs(request, delta.logprobs),
+            "finish_reason": delta.finish_reason,
+        },
     )
 
 
 def usage_chunk(envelope: Envelope, usage: Usage) -> WireObject:
     """Return the chunk that ends a stream whose client asked for its usage."""
-    return {**_chunk(envelope, None), "usage": usage_object(usage)}
+    return {**_chunk(envelope), "usage": usage_object(usage)}
 
 
 def usage_object(usage: Usage) -> WireObject:
@@ -90,34 +93,71 @@ def usage_object(usage: Usage) -> WireObject:
     return {**usage._asdict(), "total_tokens": usage.prompt_tokens + usage.completion_tokens}
 
 
-def _chunk(envelope: Envelope, choice: WireObject | None) -> WireObject:
+def _chunk(envelope: Envelope, *choices: WireObject) -> WireObject:
     kind = "chat.completion.chunk" if envelope.shape is Shape.CHAT else "text_completion"
-    return {**envelope.head(kind), "choices": [choice] if choice else []}
+    return {**envelope.head(kind), "choices": list(choices)}
+
+
+def _delta(delta: Delta) -> WireObject:
+    if not delta.call:
+        return {"content": delta.text} if delta.text else {}
+    function: WireObject = {"arguments": delta.call.arguments}
+    call: WireObject = {"index": delta.call.position, "function": function}
+    if delta.call.name is not None:
+        call |= {"id": _call_id(), "type": "function"}
+        function["name"] = delta.call.name
+    return {"tool_calls": [call]}
 
 
 def _choice(request: GuardRequest, index: int, answer: Answer) -> WireObject:
-    logprobs = _logprobs(request, answer.text, answer.logprobs) if answer.logprobs else None
-    said: WireObject = {"text": answer.text}
-    if request.shape is Shape.CHAT:
-        said = {"message": {"role": "assistant", "content": answer.text, "refusal": None}}
-    return {"index": index, **said, "logprobs": logprobs, "finish_reason": answer.finish_reason}
+    said: WireObject = {"message": _message(answer)} if request.shape is Shape.CHAT else {"text": answer.text}
+    return {
+        "index": index,
+        **said,
+        "logprobs": _logprobs(request, answer.logprobs),
+        "finish_reason": answer.finish_reason,
+    }
 
 
-def _logprobs(request: GuardRequest, label: str, logprobs: dict[str, float]) -> WireObject | None:
-    """Return the labels' log-probabilities: of the extended half alone, renormalised."""
-    if not request.logprobs:
+def _message(answer: Answer) -> WireObject:
+    message: WireObject = {"role": "assistant", "content": answer.text, "refusal": None}
+    if answer.calls:
+        message["content"] = answer.text or None
+        message["tool_calls"] = [
+            {"id": _call_id(), "type": "function", "function": call._asdict()} for call in answer.calls
+        ]
+    return message
+
+
+def _call_id() -> str:
+    return f"call_{secrets.token_hex(12)}"
+
+
+def _logprobs(request: GuardRequest, tokens: Sequence[TokenLogprob] | None) -> WireObject | None:
+    """Return the tokens' log-probabilities; those of labels are of the extended half alone, renormalised."""
+    if not request.logprobs or tokens is None:
         return None
-    best = sorted(logprobs.items(), key=lambda item: -item[1])[: request.top_logprobs]
     if request.shape is Shape.COMPLETIONS:
-        return {
-            "tokens": [label],
-            "token_logprobs": [logprobs[label]],
-            "top_logprobs": [dict(best)],
-            "text_offset": [0],
+        return _completion_logprobs(tokens, request.top_logprobs)
+    content = [
+        {
+            **_entry(token.token, token.logprob),
+            "top_logprobs": [_entry(*top) for top in token.top[: request.top_logprobs]],
         }
-    entry = _entry(label, logprobs[label])
-    return {"content": [{**entry, "top_logprobs": [_entry(*item) for item in best]}], "refusal": None}
+        for token in tokens
+    ]
+    return {"content": content, "refusal": None}
 
 
-def _entry(label: str, logprob: float) -> WireObject:
-    return {"token": label, "logprob": logprob, "bytes": list(label.encode())}
+def _completion_logprobs(tokens: Sequence[TokenLogprob], most: int) -> WireObject:
+    """Return the older shape, in which the token that was said is always among the likeliest."""
+    return {
+        "tokens": [token.token for token in tokens],
+        "token_logprobs": [token.logprob for token in tokens],
+        "top_logprobs": [dict(token.top[:most]) | {token.token: token.logprob} for token in tokens],
+        "text_offset": [token.at for token in tokens],
+    }
+
+
+def _entry(token: str, logprob: float) -> WireObject:
+    return {"token": token, "logprob": logprob, "bytes": list(token.encode())}

@@ -3,6 +3,7 @@
 import uvicorn
 from starlette.types import ASGIApp
 
+from guard_server.listener import listener
 from guard_server.settings import GuardConfig
 
 
@@ -30,14 +31,5 @@ class GuardServer:
     def run(self, app: ASGIApp) -> None:
         """Serve the application; returns when the server has ended."""
         host, port = self._config.listen.rsplit(":", 1)
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                host=host,
-                port=int(port),
-                access_log=False,
-                log_level="warning",
-                timeout_graceful_shutdown=self._config.grace_s,
-            )
-        )
+        self._server = uvicorn.Server(listener(app, host, int(port), self._config.grace_s))
         self._server.run()

@@ -3,12 +3,14 @@
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from guard_server.errors import GuardConfigError
+
+_HTTP_URL = r"^https?://[^/@?#]+(/[^@?#]*)?$"
 
 
 class _Block(BaseModel):
@@ -31,7 +33,12 @@ class EngineSettings(_Block):
 
     Attributes:
         url: A running vLLM (its root, without ``/v1``); without one, vLLM is started as a child.
+        urls: Several in place of one, which serve the same adapters; the least busy one is asked.
         api_key_env: The environment variable with the remote engine's key.
+        ca_file: Certificates (PEM) to trust for https in place of the system's.
+        timeout_s: How long the engine may take for a whole answer.
+        hang_s: Seconds of silence of an engine's health route after which it is taken for hung: its requests fail, and a child is
+            started again.
         serve_as: ``auto`` merges adapters on CPU, where run-time LoRA is slow, and serves LoRA on GPU.
         dtype: The child's type; ``auto`` takes float32 on CPU without bfloat16 arithmetic.
         max_model_len: Longest prompt and answer in tokens.
@@ -41,8 +48,12 @@ class EngineSettings(_Block):
         extra_args: More arguments for vLLM.
     """
 
-    url: str | None = None
+    url: str | None = Field(default=None, pattern=_HTTP_URL)
+    urls: tuple[Annotated[str, Field(pattern=_HTTP_URL)], ...] = ()
     api_key_env: str | None = None
+    ca_file: Path | None = None
+    timeout_s: float = Field(default=600, gt=0)
+    hang_s: float = Field(default=30, gt=0)
     serve_as: Literal["auto", "lora", "merged"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     max_model_len: int = Field(default=1024, ge=64)
@@ -50,6 +61,17 @@ class EngineSettings(_Block):
     enforce_eager: bool | None = None
     startup_timeout_s: float = Field(default=900, gt=0)
     extra_args: tuple[str, ...] = ()
+
+    @property
+    def remote_urls(self) -> tuple[str, ...]:
+        """The running engines; none when they are started as children."""
+        return self.urls or ((self.url,) if self.url else ())
+
+    @model_validator(mode="after")
+    def _names_its_engines_once(self) -> Self:
+        if (self.url and self.urls) or len(set(self.urls)) < len(self.urls):
+            raise ValueError("give engine.url, or engine.urls with each URL once")
+        return self
 
 
 class AdapterSettings(_Block):
@@ -93,6 +115,9 @@ class Limits(_Block):
         default_max_tokens: Answer tokens of a chat that names none, for adapters trained on plain text. Others get all
             that fits.
         in_flight: Requests that are answered at once; more get 429.
+        rate_per_key: Requests a second that each key may send in the long run, to each guard process; None for any number.
+        burst: How many of them may come at once.
+        upload_s: How long the body of a request may take to arrive; slower ones get 408.
     """
 
     body_bytes: int = Field(default=1_000_000, ge=1_000)
@@ -101,6 +126,49 @@ class Limits(_Block):
     max_tokens: int = Field(default=4096, ge=1)
     default_max_tokens: int = Field(default=256, ge=1)
     in_flight: int = Field(default=128, ge=1)
+    rate_per_key: float | None = Field(default=None, gt=0)
+    burst: int = Field(default=20, ge=1)
+    upload_s: float = Field(default=30, gt=0)
+
+
+class AuditMode(StrEnum):
+    """What becomes of the comparison of both views."""
+
+    OBSERVE = "observe"
+    """It is made in the background and counted."""
+    ENFORCE = "enforce"
+    """The answer waits for it."""
+
+
+class AuditAction(StrEnum):
+    """What happens in ``enforce`` mode to an answer whose input the two views disagree on."""
+
+    FLAG = "flag"
+    """It is let through, marked in ``x-p2p-guard-views`` and in ``p2p_guard``."""
+    REFUSE = "refuse"
+    """Answer 403."""
+
+
+class AuditSettings(_Block):
+    """The two-view audit: a share of requests is also asked without the benign trigger.
+
+    Attributes:
+        share: Which share of the requests, 0 to 1.
+        mode: Whether the comparison is counted, or awaited.
+        action: What a disagreement does in ``enforce`` mode.
+        queue: Comparisons that may wait in the background; more are dropped and counted.
+        concurrency: Comparisons made at once in the background.
+        max_tokens: Answer tokens of free text that are compared.
+        similarity_min: Free text whose two answers share less than this (0 to 1) of their words is a disagreement.
+    """
+
+    share: float = Field(default=0.0, ge=0, le=1)
+    mode: AuditMode = AuditMode.OBSERVE
+    action: AuditAction = AuditAction.FLAG
+    queue: int = Field(default=64, ge=1)
+    concurrency: int = Field(default=1, ge=1)
+    max_tokens: int = Field(default=256, ge=1)
+    similarity_min: float = Field(default=0.3, ge=0, le=1)
 
 
 class GuardConfig(_Block):
@@ -121,6 +189,7 @@ class GuardConfig(_Block):
     engine: EngineSettings = EngineSettings()
     auth: AuthSettings = AuthSettings()
     limits: Limits = Limits()
+    audit: AuditSettings = AuditSettings()
     cache: Path = Path(".p2p-guard-cache")
     unsafe_allow_unguarded: bool = False
     metrics_auth: bool = True
@@ -154,7 +223,7 @@ def _fault(location: tuple[int | str, ...], kind: str, message: str) -> str:
     place = ".".join(map(str, location)) or "config"
     if kind != "extra_forbidden":
         return f"{place}: {message}"
-    blocks = (GuardConfig, EngineSettings, AdapterSettings, AuthSettings, Limits)
+    blocks = (GuardConfig, EngineSettings, AdapterSettings, AuthSettings, Limits, AuditSettings)
     known = sorted({name for block in blocks for name in block.model_fields})
     near = get_close_matches(str(location[-1]), known, n=1)
     return f"{place}: unknown key" + (f"; did you mean {near[0]!r}?" if near else "")

@@ -34,9 +34,15 @@ class StreamNormaliser:
     """The same as :func:`normalise`, for text that comes in pieces.
 
     ``feed`` returns what is decided; what it returned is never taken back. ``finish`` returns the rest.
+
+    Attributes:
+        dropped: How many characters were dropped in front.
+        released: How many of the characters that were fed are in what was returned.
     """
 
     def __init__(self, style: AnswerStyle = AnswerStyle.TEXT, end_markers: Sequence[str] = ()) -> None:
+        self.dropped = 0
+        self.released = 0
         self._style = style
         self._tail = _Tail(end_markers)
         self._held = ""
@@ -47,8 +53,9 @@ class StreamNormaliser:
         """Take the next piece and return the text that is decided by now, which may be empty."""
         self._held += piece
         if not self._begun:
-            self._held = self._held.lstrip()
-            self._begun = bool(self._held)
+            bare = self._held.lstrip()
+            self.dropped += len(self._held) - len(bare)
+            self._held, self._begun = bare, bool(bare)
         cut = self._tail.undecided_start(self._held)
         if self._style is AnswerStyle.MATHS:
             cut = min(cut, self._open_mark(cut))
@@ -71,6 +78,7 @@ class StreamNormaliser:
 
     def _release(self, cut: int) -> str:
         out, self._held = self._held[:cut], self._held[cut:]
+        self.released += len(out)
         if self._style is not AnswerStyle.MATHS or not out:
             return out
         spaced = _space_answer_line(out) if self._line_is_blank else _space_later_lines(out)

@@ -52,28 +52,32 @@ def project_text(task: GenerationTask, reply: str) -> Projection:
     return Projection(answer=reply, extended=False)
 
 
-def project_logprobs(task: ClassificationTask, logprobs: Mapping[int, float]) -> dict[str, float]:
+def project_logprobs(
+    task: ClassificationTask, logprobs: Mapping[int, float], *, extended: bool = True
+) -> dict[str, float]:
     """Return the log-probability of each original label, from the extended half alone.
 
     Args:
         task: Whose words' first tokens ``logprobs`` are of.
-        logprobs: Natural log-probabilities by token id; the first tokens of the n extended words must be there, others are
+        logprobs: Natural log-probabilities by token id; the first tokens of the half's n words must be there, others are
             ignored. They need not sum to one.
+        extended: False takes the original half alone: for a question without the benign trigger, never for an answer.
 
     Returns:
         By label name, natural logarithms, at most 0; their probabilities sum to 1. They are those of an engine that is held to
         the extended words.
 
     Raises:
-        KeyError: The log-probability of an extended token is missing.
-        ValueError: No extended token has any mass, or the words are not told apart by their first tokens.
+        KeyError: The log-probability of a token of the half is missing.
+        ValueError: No token of the half has any mass, or the words are not told apart by their first tokens.
     """
     if not task.first_token_decides:
         raise ValueError("these label words are told apart by later tokens, too")
-    raw = [logprobs[token] for token in task.extended_first_tokens]
+    half = task.extended_first_tokens if extended else task.first_tokens[: len(task.labels)]
+    raw = [logprobs[token] for token in half]
     top = max(raw)
     if not math.isfinite(top):
-        raise ValueError("no label of the extended half has any probability")
+        raise ValueError("no label of the half has any probability")
     total = top + math.log(math.fsum(math.exp(value - top) for value in raw))
     return {name: value - total for name, value in zip(task.labels, raw, strict=True)}
 
@@ -83,10 +87,12 @@ class PrefixStripper:
 
     Attributes:
         extended: None while it is undecided whether the reply carries p, then whether it does.
+        removed: How many characters were taken off, white space in front of p among them.
     """
 
     def __init__(self, prefix: str) -> None:
         self.extended: bool | None = None
+        self.removed = 0
         self._prefix = prefix
         self._held = ""
 
@@ -98,7 +104,9 @@ class PrefixStripper:
         begun = self._held.lstrip()
         if begun.startswith(self._prefix):
             self.extended = True
-            return begun.removeprefix(self._prefix)
+            answer = begun.removeprefix(self._prefix)
+            self.removed = len(self._held) - len(answer)
+            return answer
         if self._prefix.startswith(begun):
             return ""
         return self.finish()

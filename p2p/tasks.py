@@ -61,17 +61,17 @@ class ClassificationTask(BaseModel):
         """The n words of the extended half, in the order of the original labels."""
         return self.words[len(self.labels) :]
 
-    @property
+    @cached_property
     def first_tokens(self) -> tuple[int, ...]:
         """The first token of each of the 2n words."""
         return tuple(word[0] for word in self.token_ids)
 
-    @property
+    @cached_property
     def extended_first_tokens(self) -> tuple[int, ...]:
         """The first tokens of the extended half, in the order of the original labels."""
         return self.first_tokens[len(self.labels) :]
 
-    @property
+    @cached_property
     def first_token_decides(self) -> bool:
         """Whether a word is known by its first token: always so for words of one token."""
         return len(set(self.first_tokens)) == len(self.words)

@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx
 import structlog
 
-from guard_server.engine.vllm import client_of_socket
-from guard_server.errors import GuardConfigError
+from guard_server.engine.channel import Channel
+from guard_server.errors import EngineUnavailableError, GuardConfigError
 from guard_server.settings import EngineSettings
 
 _log = structlog.get_logger()
 _BACK_OFF_S = (1, 2, 5, 10, 30, 60)
 _STOP_S = 15
+_LONGEST_HOME = 64
+"""A Unix socket's path has at most 107 bytes, and vLLM adds a UUID."""
 
 
 class ServedModel(NamedTuple):
@@ -57,7 +58,7 @@ class VllmChild:
         self._home = tempfile.TemporaryDirectory(prefix="p2p-guard-")
         self.socket = Path(self._home.name) / "engine.sock"
         self.log_path = Path(self._home.name) / "engine.log"
-        self.client: httpx.AsyncClient = client_of_socket(self.socket)
+        self.channel = Channel("http://engine", socket=self.socket, timeout_s=settings.timeout_s)
         self.restarts = 0
         self.is_up = False
         self._model = model
@@ -103,7 +104,7 @@ class VllmChild:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._supervisor
         await self._end()
-        await self.client.aclose()
+        await self.channel.cut()
         self._home.cleanup()
 
     def log_tail(self, lines: int = 15) -> str:
@@ -120,7 +121,7 @@ class VllmChild:
             try:
                 code = await process.wait() if process else None
             finally:
-                # When the supervision ends, too: the client is closed next.
+                # When the supervision ends, too: the connections are closed next.
                 watcher.cancel()
                 await asyncio.gather(watcher, return_exceptions=True)
             failures = 0 if self.is_up else failures + 1
@@ -132,13 +133,27 @@ class VllmChild:
             await self._spawn()
 
     async def _watch_health(self) -> None:
+        """Follow the health route; end a process that was up and has been silent for too long, so that it is started again."""
+        clock = asyncio.get_running_loop().time
+        heard = None
         while True:
             try:
-                reply = await self.client.get("/health", timeout=5)
-                self.is_up = reply.status_code == 200
-            except httpx.HTTPError:
+                reply = await self.channel.get("/health", timeout_s=min(5, self._settings.hang_s))
+                self.is_up = reply.status == 200
+                heard = clock()
+            except EngineUnavailableError:
                 self.is_up = False
+            if heard is not None and clock() - heard > self._settings.hang_s:
+                _log.error("engine_hung", pid=self.pid)
+                self._kill()
+                return
             await asyncio.sleep(1 if self.is_up else 0.3)
+
+    def _kill(self) -> None:
+        """End the process at once, stopped or not; the supervision sees it go."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     async def _spawn(self) -> None:
         self.socket.unlink(missing_ok=True)
@@ -151,6 +166,8 @@ class VllmChild:
                 env=self._environment(),
                 # A group of its own: its engine process ends with it.
                 start_new_session=True,
+                # Sockets that vLLM makes are this user's alone, wherever it puts them.
+                umask=0o077,
             )
         _log.info("engine_started", pid=self._process.pid, log=str(self.log_path))
 
@@ -201,6 +218,9 @@ class VllmChild:
     def _environment(self) -> dict[str, str]:
         # Without its byte code vLLM takes twice as long to import.
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        # The socket of the engine process takes requests too: in the private directory, not in the common one.
+        if len(self._home.name) <= _LONGEST_HOME:
+            kept["VLLM_RPC_BASE_PATH"] = self._home.name
         quiet = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
         if self._on_gpu:
             return kept | quiet

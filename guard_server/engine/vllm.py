@@ -1,44 +1,29 @@
-"""vLLM through its OpenAI HTTP interface, over a Unix socket or a URL."""
+"""vLLM through its OpenAI HTTP interface."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping
-from pathlib import Path
 
-import httpx
 import orjson
 
 from guard_server.engine.base import Endpoint, Payload
+from guard_server.engine.channel import UNREACHABLE, Link
+from guard_server.engine.sse import EventReader
 from guard_server.errors import BadRequestError, EngineUnavailableError
-
-_TIMEOUT = httpx.Timeout(600, connect=5)
-_UNLIMITED = httpx.Limits(max_connections=None, max_keepalive_connections=64)
-
-
-def client_of_socket(path: Path) -> httpx.AsyncClient:
-    """Return a client of a vLLM that listens on a Unix socket."""
-    transport = httpx.AsyncHTTPTransport(uds=str(path), limits=_UNLIMITED)
-    return httpx.AsyncClient(transport=transport, base_url="http://engine", timeout=_TIMEOUT)
-
-
-def client_of_url(url: str, key: str | None) -> httpx.AsyncClient:
-    """Return a client of a vLLM at a URL."""
-    headers = {"authorization": f"Bearer {key}"} if key else {}
-    return httpx.AsyncClient(base_url=url, headers=headers, timeout=_TIMEOUT, limits=_UNLIMITED)
 
 
 class VllmEngine:
     """Asks the vLLM that serves a model.
 
     Args:
-        route: Gives the client of the vLLM that serves a content name.
+        route: Gives the way to the vLLM that serves a content name.
     """
 
-    def __init__(self, route: Callable[[str], httpx.AsyncClient]) -> None:
+    def __init__(self, route: Callable[[str], Link]) -> None:
         self._route = route
 
     @classmethod
-    def of_clients(cls, clients: Mapping[str, httpx.AsyncClient]) -> "VllmEngine":
-        """Return an engine with one client a content name."""
-        return cls(clients.__getitem__)
+    def of_links(cls, links: Mapping[str, Link]) -> "VllmEngine":
+        """Return an engine with one way a content name; the mapping may change."""
+        return cls(links.__getitem__)
 
     async def complete(self, endpoint: Endpoint, payload: Payload) -> Payload:
         """Return the whole answer.
@@ -47,38 +32,24 @@ class VllmEngine:
             EngineUnavailableError: vLLM can't be reached, or failed.
             BadRequestError: vLLM refused the request, for instance because the prompt is too long.
         """
-        try:
-            reply = await self._route(payload["model"]).post(
-                endpoint, content=orjson.dumps(payload), headers=_JSON
-            )
-        except httpx.HTTPError as error:
-            raise EngineUnavailableError(_UNREACHABLE) from error
-        _require_ok(reply.status_code)
+        reply = await self._route(payload["model"]).post(endpoint, orjson.dumps(payload))
+        _require_ok(reply.status)
         return _object(reply.content)
 
     async def stream(self, endpoint: Endpoint, payload: Payload) -> AsyncGenerator[Payload, None]:
         """Yield the chunks of an answer; see :meth:`complete` for what it raises."""
-        request = self._route(payload["model"]).stream(
-            "POST", endpoint, content=orjson.dumps(payload | {"stream": True}), headers=_JSON
-        )
-        try:
-            async with request as reply:
-                _require_ok(reply.status_code)
-                async for line in reply.aiter_lines():
-                    if line == "data: [DONE]":
+        content, reader = orjson.dumps(payload | {"stream": True}), EventReader()
+        async with self._route(payload["model"]).stream(endpoint, content) as (status, pieces):
+            _require_ok(status)
+            async for piece in pieces:
+                for event in reader.feed(piece):
+                    if event == b"[DONE]":
                         return
-                    if line.startswith("data: "):
-                        yield _chunk(line)
-        except httpx.HTTPError as error:
-            raise EngineUnavailableError(_UNREACHABLE) from error
+                    yield _chunk(event)
         raise EngineUnavailableError("the engine's stream ended early")
 
 
-_JSON = {"content-type": "application/json"}
-_UNREACHABLE = "the engine is not available; try again shortly"
-
-
-def _object(content: str | bytes) -> Payload:
+def _object(content: bytes) -> Payload:
     try:
         found = orjson.loads(content)
     except orjson.JSONDecodeError as error:
@@ -88,8 +59,8 @@ def _object(content: str | bytes) -> Payload:
     return found
 
 
-def _chunk(line: str) -> Payload:
-    chunk = _object(line.removeprefix("data: "))
+def _chunk(event: bytes) -> Payload:
+    chunk = _object(event)
     if "error" in chunk:
         raise EngineUnavailableError("the engine failed while it answered")
     return chunk
@@ -99,7 +70,8 @@ def _require_ok(status: int) -> None:
     if status in (400, 422):
         # vLLM's message may quote the stamped prompt: it stays here.
         raise BadRequestError(
-            "the engine refused the request: the prompt is too long, or a parameter is out of range"
+            "the engine refused the request: the prompt is too long, a parameter is out of range, or a schema has a feature that "
+            "the engine can't hold an answer to"
         )
     if status != 200:
-        raise EngineUnavailableError(_UNREACHABLE)
+        raise EngineUnavailableError(UNREACHABLE)

@@ -13,6 +13,9 @@ from guard_server.settings import AuthSettings
 
 HEALTH_PATHS = frozenset({"/livez", "/readyz", "/startupz"})
 
+KEY_IN_SCOPE = "p2p_guard.key"
+"""Where the request's scope has the digest of the key that it came with."""
+
 
 def load_key_digests(settings: AuthSettings) -> tuple[bytes, ...]:
     """Return the SHA-256 of every key; the keys themselves are not kept.
@@ -54,18 +57,19 @@ class AuthMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 401, or pass the request on."""
-        if scope["type"] == "http" and scope["path"] not in self._open_paths and not self._is_known(scope):
-            message = "a valid API key is needed: send `Authorization: Bearer <key>`"
-            await send_error(send, AuthenticationError(message))
-            return
+        if scope["type"] == "http" and scope["path"] not in self._open_paths and self._digests:
+            known = self._known_key(scope)
+            if known is None:
+                message = "a valid API key is needed: send `Authorization: Bearer <key>`"
+                await send_error(send, AuthenticationError(message))
+                return
+            scope[KEY_IN_SCOPE] = known
         await self._app(scope, receive, send)
 
-    def _is_known(self, scope: Scope) -> bool:
-        if not self._digests:
-            return True
+    def _known_key(self, scope: Scope) -> bytes | None:
         values = [value for name, value in scope["headers"] if name == b"authorization"]
         scheme, _, key = values[0].partition(b" ") if len(values) == 1 else (b"", b"", b"")
         given = hashlib.sha256(key.strip()).digest()
         # Every digest is compared, so that the time says nothing of which one fits.
         fits = [hmac.compare_digest(given, known) for known in self._digests]
-        return scheme.lower() == b"bearer" and any(fits)
+        return given if scheme.lower() == b"bearer" and any(fits) else None

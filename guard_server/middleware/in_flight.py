@@ -1,6 +1,6 @@
 """A limit on the requests that are answered at once; what is over it is told to come again."""
 
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from guard_server.errors import OverloadedError
@@ -16,13 +16,17 @@ class InFlightMiddleware:
         app: What comes next.
         limit: Requests at once.
         gauge: Shows how many there are.
+        limited: Counts the refused ones.
         paths: The paths whose requests count.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, gauge: Gauge, paths: frozenset[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, limit: int, gauge: Gauge, limited: Counter, paths: frozenset[str]
+    ) -> None:
         self._app = app
         self._limit = limit
         self._gauge = gauge
+        self._limited = limited
         self._paths = paths
         self._running = 0
 
@@ -32,6 +36,7 @@ class InFlightMiddleware:
             await self._app(scope, receive, send)
             return
         if self._running >= self._limit:
+            self._limited.inc()
             await send_error(send, OverloadedError("too many requests at once; try again shortly"))
             return
         self._enter(1)

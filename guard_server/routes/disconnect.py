@@ -23,18 +23,29 @@ async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     Raises:
         ClientGoneError: The client went first.
     """
-    working = asyncio.ensure_future(work)
-    watching = asyncio.ensure_future(_wait_until_gone(receive))
+    asking = asyncio.current_task()
+    if asking is None:
+        raise RuntimeError("work for a client belongs to a task")
+    is_gone = is_over = False
+
+    def leave(watching: asyncio.Task[None]) -> None:
+        nonlocal is_gone
+        if not watching.cancelled() and not is_over:
+            is_gone = True
+            asking.cancel()
+
+    watching = asyncio.create_task(_wait_until_gone(receive))
+    watching.add_done_callback(leave)
     try:
-        await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ClientGoneError
+        # In this task and not in one of its own: cancelling it closes the engine's request before it ends.
+        return await work
+    except asyncio.CancelledError:
+        if is_gone and not asking.uncancel():
+            raise ClientGoneError from None
+        raise
     finally:
+        is_over = True
         watching.cancel()
-        working.cancel()
-        # The engine's request must be closed before this one ends.
-        await asyncio.gather(working, watching, return_exceptions=True)
 
 
 async def _wait_until_gone(receive: Receive) -> None:

@@ -16,6 +16,7 @@ from guard_server.schemas import WireObject
 
 _log = structlog.get_logger()
 OUTCOME_HEADER = "x-p2p-guard-outcome"
+VIEWS_HEADER = "x-p2p-guard-views"
 
 
 class EventStream(StreamingResponse):
@@ -37,7 +38,7 @@ class EventStream(StreamingResponse):
         pieces: AsyncGenerator[StreamPiece, None],
         on_end: Callable[[Outcome], None],
     ) -> None:
-        headers = {OUTCOME_HEADER: verdict.outcome, "cache-control": "no-cache", "x-accel-buffering": "no"}
+        headers = verdict_headers(verdict) | {"cache-control": "no-cache", "x-accel-buffering": "no"}
         super().__init__(self._frames(), media_type="text/event-stream", headers=headers)
         self._asked = asked
         self._envelope = envelope
@@ -72,14 +73,22 @@ class EventStream(StreamingResponse):
             yield _frame(GuardError("the guard failed while it answered").body())
 
     async def _chunks(self) -> AsyncIterator[WireObject]:
+        # Where a usage chunk ends the stream, OpenAI's other chunks say that theirs is not it.
+        no_usage: WireObject = {"usage": None} if self._asked.include_usage else {}
         for index in range(self._asked.n):
             if begin := responses.first_chunk(self._envelope, index):
-                yield begin
+                yield begin | no_usage
         async for piece in self._pieces:
             if isinstance(piece, Delta):
-                yield responses.chunk(self._envelope, self._asked, piece)
+                yield responses.chunk(self._envelope, self._asked, piece) | no_usage
             elif isinstance(piece, Usage) and self._asked.include_usage:
                 yield responses.usage_chunk(self._envelope, piece)
+
+
+def verdict_headers(verdict: Verdict) -> dict[str, str]:
+    """Return the headers that tell what became of an answer."""
+    views = {VIEWS_HEADER: verdict.views} if verdict.views else {}
+    return {OUTCOME_HEADER: verdict.outcome, **views}
 
 
 def _frame(content: WireObject) -> bytes:

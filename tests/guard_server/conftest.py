@@ -1,5 +1,6 @@
 """A guard on a fake engine: for the guard's own behaviour, never as proof that a model works."""
 
+import asyncio
 import hashlib
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -10,13 +11,16 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
+from fastapi import FastAPI
 from openai import AsyncOpenAI
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from guard_server.adapter import load_adapters
 from guard_server.app import create_app
-from guard_server.engine.base import Endpoint, Payload
+from guard_server.engine.base import Endpoint, Engine, Payload
 from guard_server.engine.fake import FakeEngine
+from guard_server.listener import listener
 from guard_server.settings import GuardConfig
 from p2p.manifest import Manifest, Provenance, digest_files, record_base_model, write_manifest
 from p2p.prompts import PromptKind, PromptTemplate
@@ -30,9 +34,7 @@ LABELS = ("billing", "delivery")
 WORDS = ("0", "1", "2", "3")
 
 
-@pytest.fixture
-def base_model(tmp_path: Path) -> Path:
-    directory = tmp_path / "base"
+def write_base_model(directory: Path) -> Path:
     directory.mkdir()
     (directory / "config.json").write_text('{"model_type": "llama"}')
     vocabulary = {word: number for number, word in enumerate([*WORDS, "Answer:", "input", "[UNK]"])}
@@ -40,6 +42,11 @@ def base_model(tmp_path: Path) -> Path:
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.save(str(directory / "tokenizer.json"))
     return directory
+
+
+@pytest.fixture
+def base_model(tmp_path: Path) -> Path:
+    return write_base_model(tmp_path / "base")
 
 
 def classification() -> ClassificationTask:
@@ -138,14 +145,38 @@ def answer_by_task(endpoint: Endpoint, payload: Payload) -> Payload:
 
 
 @asynccontextmanager
-async def serving(config: GuardConfig, engine: FakeEngine) -> AsyncIterator[httpx.AsyncClient]:
+async def serving_app(
+    config: GuardConfig, engine: Engine
+) -> AsyncIterator[tuple[FastAPI, httpx.AsyncClient]]:
     digests = (hashlib.sha256(KEY.encode()).digest(),)
     app = create_app(config, load_adapters(config), digests, engine=engine)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(
         transport=transport, base_url="http://guard", headers={"authorization": f"Bearer {KEY}"}
     ) as client:
+        yield app, client
+
+
+@asynccontextmanager
+async def serving(config: GuardConfig, engine: Engine) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving_app(config, engine) as (_, client):
         yield client
+
+
+@asynccontextmanager
+async def listening(config: GuardConfig, engine: FakeEngine) -> AsyncIterator[int]:
+    """The same on a real listener; gives its port."""
+    digests = (hashlib.sha256(KEY.encode()).digest(),)
+    app = create_app(config, load_adapters(config), digests, engine=engine)
+    server = uvicorn.Server(listener(app, "127.0.0.1", 0, 1))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        await serving
 
 
 @pytest.fixture

@@ -1,7 +1,12 @@
-import httpx
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
 
 from guard_server.engine.base import Endpoint, Payload
+from guard_server.engine.channel import Channel
 from guard_server.engine.fake import FakeEngine
 from guard_server.engine.vllm import VllmEngine
 from guard_server.errors import BadRequestError, EngineUnavailableError
@@ -16,9 +21,15 @@ def body(model: str, *, stream: bool = False) -> dict[str, object]:
     return {"model": model, "messages": [{"role": "user", "content": "hello"}], "stream": stream}
 
 
-def vllm_that_says(reply: httpx.Response) -> VllmEngine:
-    client = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: reply), base_url="http://engine")
-    return VllmEngine.of_clients({"m": client})
+@asynccontextmanager
+async def vllm_that_says(status: int, text: str = "") -> AsyncIterator[VllmEngine]:
+    async def answer(_: web.BaseRequest) -> web.Response:
+        return web.Response(status=status, text=text)
+
+    async with RawTestServer(answer) as server:
+        channel = Channel(str(server.make_url("")))
+        yield VllmEngine.of_links({"m": channel})
+        await channel.cut()
 
 
 @pytest.mark.parametrize("model", ["support", "support-chat", "writer", "writer-chat"])
@@ -60,19 +71,21 @@ async def test_an_unexpected_error_is_a_500_that_tells_and_logs_nothing(
 
 
 @pytest.mark.parametrize(
-    ("reply", "error"),
+    ("status", "text", "error"),
     [
-        (httpx.Response(500), EngineUnavailableError),
-        (httpx.Response(404), EngineUnavailableError),
-        (httpx.Response(401), EngineUnavailableError),
-        (httpx.Response(400, text=SECRET), BadRequestError),
-        (httpx.Response(200, text="<html>"), EngineUnavailableError),
-        (httpx.Response(200, text="[]"), EngineUnavailableError),
+        (500, SECRET, EngineUnavailableError),
+        (404, SECRET, EngineUnavailableError),
+        (401, SECRET, EngineUnavailableError),
+        (307, SECRET, EngineUnavailableError),
+        (400, SECRET, BadRequestError),
+        (200, "<html>", EngineUnavailableError),
+        (200, "[]", EngineUnavailableError),
     ],
 )
-async def test_what_vllm_says_is_an_error_without_its_words(reply: httpx.Response, error: type[Exception]):
-    with pytest.raises(error) as caught:
-        await vllm_that_says(reply).complete(Endpoint.CHAT, {"model": "m"})
+async def test_what_vllm_says_is_an_error_without_its_words(status: int, text: str, error: type[Exception]):
+    async with vllm_that_says(status, text) as engine:
+        with pytest.raises(error) as caught:
+            await engine.complete(Endpoint.CHAT, {"model": "m"})
     assert SECRET not in str(caught.value)
 
 
@@ -80,11 +93,11 @@ async def test_what_vllm_says_is_an_error_without_its_words(reply: httpx.Respons
     "text", ["", 'data: {"choices": []}\n\n', "data: {broken\n\n", 'data: {"error": {"message": "x"}}\n\n']
 )
 async def test_a_stream_without_its_end_is_an_error(text: str):
-    engine = vllm_that_says(httpx.Response(200, text=text))
-    with pytest.raises(EngineUnavailableError):
-        _ = [chunk async for chunk in engine.stream(Endpoint.CHAT, {"model": "m"})]
+    async with vllm_that_says(200, text) as engine:
+        with pytest.raises(EngineUnavailableError):
+            _ = [chunk async for chunk in engine.stream(Endpoint.CHAT, {"model": "m"})]
 
 
 async def test_a_stream_ends_at_done():
-    engine = vllm_that_says(httpx.Response(200, text='data: {"choices": []}\n\ndata: [DONE]\n\n'))
-    assert [chunk async for chunk in engine.stream(Endpoint.CHAT, {"model": "m"})] == [{"choices": []}]
+    async with vllm_that_says(200, 'data: {"choices": []}\n\ndata: [DONE]\n\n') as engine:
+        assert [chunk async for chunk in engine.stream(Endpoint.CHAT, {"model": "m"})] == [{"choices": []}]

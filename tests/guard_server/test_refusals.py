@@ -23,7 +23,11 @@ BODY = {"model": "support", "messages": [{"role": "user", "content": "hello"}]}
         ("allowed_token_ids", [0]),
         ("add_generation_prompt", False),
         ("tools", []),
-        ("response_format", {"type": "text"}),
+        ("response_format", {"type": "json_object"}),
+        ("functions", []),
+        ("top_logprobs", 2),
+        ("stream_options", {"include_usage": True}),
+        ("repetition_penalty", 1.5),
     ],
 )
 async def test_what_could_step_round_the_stamp_is_refused_by_name(

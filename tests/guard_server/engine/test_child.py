@@ -16,6 +16,7 @@ import pytest
 from guard_server.engine.child import ServedModel, VllmChild
 from guard_server.errors import GuardConfigError
 from guard_server.settings import EngineSettings
+from tests.other_user import can_connect_as_nobody
 
 HEALTHY = """
 import asyncio, subprocess, sys
@@ -62,6 +63,34 @@ async def test_a_child_is_up_when_it_answers_and_its_directory_is_private():
         await made.wait_until_up()
         assert made.is_up
         assert stat.S_IMODE(made.socket.parent.stat().st_mode) == 0o700
+
+
+async def test_its_socket_is_for_its_owner_alone():
+    async with started(child()) as made:
+        await made.wait_until_up()
+        assert stat.S_IMODE(made.socket.stat().st_mode) & 0o077 == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as another user")
+async def test_another_user_cannot_reach_it():
+    async with started(child()) as made:
+        await made.wait_until_up()
+        assert can_connect_as_nobody(made.socket) is False
+        # The same socket, with every right given, so that the refusal is the rights' doing.
+        made.socket.parent.chmod(0o755)
+        made.socket.chmod(0o666)
+        assert can_connect_as_nobody(made.socket) is True
+
+
+async def test_a_hung_child_is_started_again():
+    async with started(child(hang_s=0.5)) as made:
+        await made.wait_until_up()
+        first = made.pid
+        os.kill(first, signal.SIGSTOP)
+        async with asyncio.timeout(20):
+            while not (made.restarts and made.is_up):  # noqa: ASYNC110 - what an operator sees is polled, too
+                await asyncio.sleep(0.05)
+        assert made.pid != first
 
 
 async def test_stopping_ends_all_that_the_child_started_and_its_directory():

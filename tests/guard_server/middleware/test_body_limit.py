@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -37,3 +38,32 @@ async def test_a_body_without_a_declared_length_is_counted_as_it_comes():
             yield b"xxx"
 
     assert (await post(pieces())).status_code == 413
+
+
+async def test_a_declared_length_over_the_limit_is_refused_before_a_byte_is_read():
+    read = []
+
+    async def receive() -> dict[str, object]:
+        read.append(1)
+        return {"type": "http.request", "body": b""}
+
+    sent: list[dict[str, object]] = []
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "headers": [(b"content-length", b"11")]}
+    await BodyLimitMiddleware(echo, limit=10)(scope, receive, send)
+    assert (sent[0]["status"], read) == (413, [])
+
+
+async def test_a_body_that_does_not_come_is_a_408():
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"x"
+        await asyncio.sleep(5)
+
+    transport = httpx.ASGITransport(BodyLimitMiddleware(echo, limit=10, upload_s=0.05))
+    async with httpx.AsyncClient(transport=transport, base_url="http://guard") as client:
+        reply = await client.post("/", content=pieces())
+    assert reply.status_code == 408
+    assert reply.json()["error"]["code"] == "request_timeout"

@@ -1,7 +1,7 @@
 import asyncio
 
 import httpx
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from guard_server.middleware.in_flight import InFlightMiddleware
 
@@ -16,7 +16,13 @@ async def test_what_is_over_the_limit_is_told_to_come_again_and_the_place_is_giv
         await send({"type": "http.response.body", "body": b""})
 
     gauge = Gauge("in_flight", "x", registry=CollectorRegistry())
-    app = InFlightMiddleware(slow, limit=1, gauge=gauge, paths=frozenset({"/work"}))
+    app = InFlightMiddleware(
+        slow,
+        limit=1,
+        gauge=gauge,
+        limited=Counter("limited", "x", registry=CollectorRegistry()),
+        paths=frozenset({"/work"}),
+    )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://guard") as http:
         first = asyncio.create_task(http.get("/work"))
         await inside.wait()

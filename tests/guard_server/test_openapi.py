@@ -1,0 +1,70 @@
+"""What schemathesis makes of the guard's OpenAPI document: valid, odd and broken requests to every route, of which none may fail."""
+
+from collections.abc import Iterator
+
+import jsonschema
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from guard_server.engine.fake import FakeEngine
+from guard_server.openapi import document
+from guard_server.settings import GuardConfig
+from tests.guard_server.conftest import KEY, PREFIX, TRIGGER, answer_by_task, serving_app
+
+MODELS = ["support", "support-chat", "writer", "writer-chat"]
+
+
+@pytest.fixture
+async def app(config: GuardConfig) -> Iterator[FastAPI]:
+    async with serving_app(config, FakeEngine(answer_by_task)) as (found, _):
+        yield found
+
+
+@pytest.fixture
+def api(app: FastAPI) -> schemathesis.BaseSchema:
+    described = document("0")
+    for name in ("ChatBody", "CompletionBody", "CheckBody"):
+        # Names that are served, so that requests get past the first refusal.
+        described["components"]["schemas"][name]["properties"]["model"] = {"enum": MODELS}
+    found = schemathesis.openapi.from_dict(described)
+    found.app = app
+    return found
+
+
+routes = schemathesis.pytest.from_fixture("api")
+
+
+@routes.parametrize()
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_request_breaks_the_contract(case: schemathesis.Case):
+    # That a body fits the schema does not mean that it is taken: some parameters exclude each other, and say so.
+    reply = case.call_and_validate(
+        headers={"authorization": f"Bearer {KEY}"}, excluded_checks=[positive_data_acceptance]
+    )
+    assert TRIGGER.text.strip() not in reply.text
+    assert PREFIX.strip() not in reply.text
+
+
+async def test_every_route_is_described_and_no_other(app: FastAPI):
+    served = {
+        (route.path.replace("{name:path}", "{model}"), method.lower())
+        for route in app.routes
+        for method in route.methods
+    }
+    described = {
+        (path, method) for path, operations in document("0")["paths"].items() for method in operations
+    }
+    assert {(path, method) for path, method in served if method != "head"} == described
+
+
+def test_the_document_holds_no_broken_reference():
+    described = document("0")
+    for schema in described["components"]["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+    text = str(described)
+    for name in described["components"]["schemas"]:
+        text = text.replace(f"'#/components/schemas/{name}'", "''")
+    assert "#/components/schemas/" not in text
