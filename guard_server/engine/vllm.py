@@ -10,6 +10,7 @@ from guard_server.engine.base import Endpoint, Payload
 from guard_server.errors import BadRequestError, EngineUnavailableError
 
 _TIMEOUT = httpx.Timeout(600, connect=5)
+_SOCKET = "unix://"
 _UNLIMITED = httpx.Limits(max_connections=None, max_keepalive_connections=64)
 
 
@@ -20,8 +21,12 @@ def client_of_socket(path: Path) -> httpx.AsyncClient:
 
 
 def client_of_url(url: str, key: str | None) -> httpx.AsyncClient:
-    """Return a client of a vLLM at a URL."""
+    """Return a client of a vLLM at a URL; ``unix:///run/engine.sock`` is a socket that somebody else's vLLM listens on."""
     headers = {"authorization": f"Bearer {key}"} if key else {}
+    if url.startswith(_SOCKET):
+        client = client_of_socket(Path("/" + url.removeprefix(_SOCKET).lstrip("/")))
+        client.headers.update(headers)
+        return client
     return httpx.AsyncClient(base_url=url, headers=headers, timeout=_TIMEOUT, limits=_UNLIMITED)
 
 

@@ -49,8 +49,8 @@
 {{- toYaml $adapters -}}
 {{- end -}}
 
-{{/* What a running guard can't take over: a change of it rolls the pods; a change of anything else doesn't. */}}
+{{/* All but the adapters: a running guard takes those over, and for the rest its pods are rolled. */}}
 {{- define "p2p-guard.staticConfig" -}}
 {{- $config := fromYaml (include "p2p-guard.guardConfig" .) -}}
-{{- pick $config "listen" "admin" "metrics" "base_model" "cache" "engine" "grace_s" | toJson | sha256sum | trunc 16 -}}
+{{- omit $config "adapters" | toJson | sha256sum | trunc 16 -}}
 {{- end -}}

@@ -98,6 +98,9 @@ schedulerName: {{ . }}
   value: /tmp
 - name: TMPDIR
   value: /tmp
+# An id that OpenShift draws has no name in the image.
+- name: USER
+  value: p2p-guard
 {{- with .cache }}
 - name: XDG_CACHE_HOME
   value: {{ . }}
