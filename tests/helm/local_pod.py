@@ -83,7 +83,7 @@ class LocalPod:
         content = given.get(volume["name"], {})
         if isinstance(content, Path):
             return content
-        place = self.home / volume["name"]
+        place = self.home / str(volume["name"])
         place.mkdir()
         for file, text in content.items():
             (place / file).write_text(text)

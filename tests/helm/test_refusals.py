@@ -26,6 +26,11 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         {"admin": {"enabled": True, "keys": ["a-trial-key-of-some-length"]}},
         "must not open the admin API",
     ),
+    "probers with the users' keys": (
+        "everything",
+        {"auth": {"probes": {"key": "users"}}},
+        "must not pass for a prober's",
+    ),
     "admin behind a load balancer": (
         "everything",
         {"admin": {"service": {"type": "LoadBalancer"}}},

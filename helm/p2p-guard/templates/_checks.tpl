@@ -35,6 +35,9 @@
 {{- if and .Values.admin.existingSecret (eq .Values.admin.existingSecret .Values.auth.existingSecret) (eq .Values.admin.key .Values.auth.key) -}}
 {{- fail "admin: the users' keys must not open the admin API; name another Secret or another key of it" -}}
 {{- end -}}
+{{- if and .Values.auth.probes.existingSecret (eq .Values.auth.probes.existingSecret .Values.auth.existingSecret) (eq .Values.auth.probes.key .Values.auth.key) -}}
+{{- fail "auth.probes: a user's key must not pass for a prober's; name another Secret or another key of it" -}}
+{{- end -}}
 {{- if not .Values.model.name -}}
 {{- fail "model.name: name the base model's directory below model.mountPath" -}}
 {{- end -}}

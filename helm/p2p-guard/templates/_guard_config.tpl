@@ -8,6 +8,9 @@
 {{- $_ := set $config "cache" "/var/cache/p2p-guard" -}}
 {{- $_ := set $config "base_model" (printf "%s/%s" $values.model.mountPath $values.model.name) -}}
 {{- $_ := set $config "auth" (dict "keys_file" "/etc/p2p-guard-keys/api/keys") -}}
+{{- if $values.auth.probes.existingSecret -}}
+{{- $_ := set $config.auth "probe_keys_file" "/etc/p2p-guard-keys/probes/keys" -}}
+{{- end -}}
 {{- if $values.metrics.enabled -}}
 {{- $_ := set $config "metrics" (dict "listen" (printf "0.0.0.0:%d" (int $values.metrics.port))) -}}
 {{- end -}}
