@@ -6,10 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts.fetch_ops_tools import TOOLS, fetch
-from tests.guard_server.conftest import base_model
 from tests.helm.chart import CHART, Chart
-
-__all__ = ["base_model"]
 
 # For a checkout whose rules and dashboard are not there yet.
 STAND_INS = {

@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 
 import httpx
 import yaml
+from tokenizers import Tokenizer, models, pre_tokenizers
 
+from p2p.prompts import PromptKind
+from tests.guard_server.conftest import WORDS, classification, write_adapter
 from tests.helm.chart import Chart, Rendered, merged, pod_of
 from tests.helm.local_pod import LocalPod
 from tests.helm.test_guard_config import NEWER
@@ -27,8 +30,25 @@ CANARY = {
 
 
 class Store(NamedTuple):
+    """What the claims hold."""
+
     models: Path
     adapters: Path
+
+
+def made_store(home: Path) -> Store:
+    """Make claims with a base model that is a tokenizer alone, and an adapter for it: enough for an engine that is a stand-in."""
+    store = Store(home / "models", home / "adapters")
+    base = store.models / "base"
+    base.mkdir(parents=True)
+    (base / "config.json").write_text('{"model_type": "llama"}')
+    vocabulary = {word: number for number, word in enumerate([*WORDS, "Answer:", "input", "[UNK]"])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.save(str(base / "tokenizer.json"))
+    store.adapters.mkdir()
+    write_adapter(store.adapters / "support", base, classification(), PromptKind.CHAT)
+    return store
 
 
 def values_of(chart: Chart, case: str, **change: Any) -> dict[str, Any]:

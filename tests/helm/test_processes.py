@@ -9,10 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from p2p.prompts import PromptKind
-from tests.guard_server.conftest import classification, write_adapter
 from tests.helm.chart import Chart, merged
-from tests.helm.laid_out import Store, ask, pod_from, values_of, wait_until_ready
+from tests.helm.laid_out import Store, ask, made_store, pod_from, values_of, wait_until_ready
 from tests.helm.local_pod import LocalPod, can_isolate, free_port
 
 pytestmark = pytest.mark.skipif(not can_isolate(), reason="processes can't have mounts of their own here")
@@ -20,26 +18,21 @@ pytestmark = pytest.mark.skipif(not can_isolate(), reason="processes can't have 
 FAKE = ["python", "-m", "tests.helm.fake_vllm"]
 
 
-@pytest.fixture
-def store(tmp_path: Path, base_model: Path) -> Store:
-    """What the claims hold."""
-    adapters = tmp_path / "claims" / "adapters"
-    adapters.mkdir(parents=True)
-    write_adapter(adapters / "support", base_model, classification(), PromptKind.CHAT)
-    models = tmp_path / "claims" / "models"
-    models.mkdir()
-    base_model.rename(models / "base")
-    return Store(models, adapters)
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return made_store(tmp_path_factory.mktemp("claims"))
 
 
-@pytest.fixture
-def guarded(chart: Chart, store: Store, tmp_path: Path) -> Iterator[tuple[str, LocalPod]]:
+@pytest.fixture(scope="module")
+def guarded(
+    chart: Chart, store: Store, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, LocalPod]]:
     """The sidecar shape's pod: vLLM's stand-in on the shared socket, and the guard as rendered."""
     rendered = chart.render(values_of(chart, "sidecar"))
     assert rendered.ok, rendered.message
     port, metrics = free_port(), free_port()
     edits = {"0.0.0.0:8000": f"127.0.0.1:{port}", "0.0.0.0:9090": f"127.0.0.1:{metrics}"}
-    pod = pod_from(rendered, "Deployment", tmp_path / "pod", store, edits)
+    pod = pod_from(rendered, "Deployment", tmp_path_factory.mktemp("sidecar") / "pod", store, edits)
     engine = [*FAKE, "--uds", "/run/p2p-engine/engine.sock"]
     url = f"http://127.0.0.1:{port}"
     with ExitStack() as stack:
