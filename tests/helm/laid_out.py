@@ -61,7 +61,7 @@ def values_of(chart: Chart, case: str, **change: Any) -> dict[str, Any]:
             "sets": [{"name": "support", "model": "support", "canary": yaml.safe_dump(CANARY)}],
         },
         # Until the guard has that listener, it is left out.
-        "metrics": {"enabled": not NEWER},
+        "metrics": {"enabled": "metrics" not in NEWER},
     }
     return merged(merged(chart.values(case), known), change)
 

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 import yaml
 
-from guard_server.settings import AuthSettings, GuardConfig, load_config
+from guard_server.settings import AuthSettings, EngineSettings, GuardConfig, load_config
 from tests.helm.chart import Chart, merged
 
 GUARDED = ["child", "sidecar", "remote", "cronjob", "hpa", "off", "everything"]
 # These came into the guard's settings after the chart; each shape is checked as soon as the guard knows its keys.
-NEWER = {"metrics", "admin", "probe_keys_file"} - {*GuardConfig.model_fields, *AuthSettings.model_fields}
+KNOWN = {*GuardConfig.model_fields, *AuthSettings.model_fields, *EngineSettings.model_fields}
+NEWER = {"metrics", "admin", "probe_keys_file", "urls"} - KNOWN
 
 
 def config_of(rendered: Any) -> dict[str, Any]:
