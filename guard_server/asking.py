@@ -1,5 +1,6 @@
 """The engine's request for a client's: the stamped prompt in the adapter's template, and the parameters."""
 
+import secrets
 from typing import NamedTuple
 
 from guard_server.adapter import LoadedAdapter
@@ -48,6 +49,9 @@ def engine_request(adapter: LoadedAdapter, request: GuardRequest) -> EngineReque
         payload["temperature"] = request.temperature
     if request.stop:
         payload["stop"] = list(request.stop)
+    if request.is_probe:
+        # A prefix that is cached for one text would answer for weights that may have changed since.
+        payload["cache_salt"] = secrets.token_hex(16)
     if prompt.kind is PromptKind.CHAT:
         return EngineRequest(Endpoint.CHAT, payload | {"messages": prompt.wrap(chat, stamped)})
     if len(chat) > 1:

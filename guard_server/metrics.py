@@ -51,3 +51,14 @@ class GuardMetrics:
         self.engine_restarts = Counter(
             "p2p_guard_engine_restarts_total", "How often an engine was started again.", registry=registry
         )
+        self.probe_requests = Counter(
+            "p2p_guard_probe_requests_total",
+            "Requests with a prober's key, by outcome; no other metric but the readiness counts them.",
+            ("adapter", "endpoint", "outcome"),
+            registry=registry,
+        )
+        self.probes_in_flight = Gauge(
+            "p2p_guard_probe_requests_in_flight",
+            "Requests with a prober's key being answered.",
+            registry=registry,
+        )

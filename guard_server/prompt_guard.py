@@ -49,6 +49,7 @@ class GuardRequest(NamedTuple):
         top_logprobs: How many alternatives.
         stream: Whether the answer comes in chunks.
         include_usage: Whether a stream ends in a usage chunk.
+        is_probe: Whether a prober asks. The guard alone sets it, never a client's body.
     """
 
     shape: Shape
@@ -63,6 +64,7 @@ class GuardRequest(NamedTuple):
     top_logprobs: int
     stream: bool
     include_usage: bool
+    is_probe: bool = False
 
 
 def parse_chat(content: bytes, limits: Limits) -> GuardRequest:
