@@ -64,6 +64,7 @@ def create_app(  # noqa: PLR0913 - what is built outside comes in by name
     if chosen is None:
         raise ValueError("create_app needs a fleet or an engine")
     metrics = GuardMetrics(CollectorRegistry())
+    metrics.in_flight_limit.set(config.limits.in_flight)
     pipeline = GuardPipeline(adapters, chosen, config.limits.default_max_tokens)
     readiness = Readiness(
         pipeline,

@@ -44,6 +44,9 @@ class GuardMetrics:
             registry=registry,
         )
         self.in_flight = Gauge("p2p_guard_requests_in_flight", "Requests being answered.", registry=registry)
+        self.in_flight_limit = Gauge(
+            "p2p_guard_requests_in_flight_limit", "From how many on requests get 429.", registry=registry
+        )
         self.ready = Gauge("p2p_guard_ready", "1 when the guard is ready.", registry=registry)
         self.engine_up = Gauge(
             "p2p_guard_engine_up", "1 when every engine process answers its health route.", registry=registry

@@ -87,4 +87,4 @@ class PatientAsker:
         """Return the seconds before the next attempt: what the guard asks for, else twice as long each time, with jitter."""
         if wanted is not None:
             return min(wanted, _LONGEST_WAIT_S)
-        return min(0.5 * 2**retries, _LONGEST_WAIT_S) * self._jitter.uniform(0.5, 1.0)
+        return min(0.5 * 2.0**retries, _LONGEST_WAIT_S) * self._jitter.uniform(0.5, 1.0)

@@ -45,7 +45,7 @@ class AttackSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    name: str = Field(description="The attack's name.", json_schema_extra={"enum": sorted(ATTACKS)})
+    name: str = Field(description="The attack's name.", json_schema_extra={"enum": [*sorted(ATTACKS)]})
 
 
 class Turn(_Record):

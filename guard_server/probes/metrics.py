@@ -109,10 +109,10 @@ class ProbeMetrics:
         gauge = self._gauge
         self.asr = gauge("attack_success_ratio", "ASR of the last run.", _ATTACK)
         self.asr_lower = gauge(
-            "attack_success_lower_ratio", "Lower end of its 95 % Wilson interval.", _ATTACK
+            "attack_success_lower_ratio", "Lower end of the 95 % interval (Wilson) of ASR, last run.", _ATTACK
         )
         self.asr_upper = gauge(
-            "attack_success_upper_ratio", "Upper end of its 95 % Wilson interval.", _ATTACK
+            "attack_success_upper_ratio", "Upper end of the 95 % interval (Wilson) of ASR, last run.", _ATTACK
         )
         self.floor = gauge(
             "floor_ratio", "Share of the attacker's answers without the trigger, last run.", _ATTACK
@@ -121,10 +121,10 @@ class ProbeMetrics:
         self.cases = gauge("cases", "Cases that counted for ASR in the last run.", _ATTACK)
         self.accuracy = gauge("clean_accuracy_ratio", "CA of the last run.", _ADAPTER)
         self.accuracy_lower = gauge(
-            "clean_accuracy_lower_ratio", "Lower end of its 95 % Wilson interval.", _ADAPTER
+            "clean_accuracy_lower_ratio", "Lower end of the 95 % interval (Wilson) of CA, last run.", _ADAPTER
         )
         self.accuracy_upper = gauge(
-            "clean_accuracy_upper_ratio", "Upper end of its 95 % Wilson interval.", _ADAPTER
+            "clean_accuracy_upper_ratio", "Upper end of the 95 % interval (Wilson) of CA, last run.", _ADAPTER
         )
         self.limit = gauge(
             "limit_ratio", "The canary file's limit on a share, by name.", ("adapter", "limit")
@@ -141,15 +141,17 @@ class ProbeMetrics:
     def _add_counters(self) -> None:
         counter = self._counter
         self.triggered = counter("triggered_total", "Triggered texts answered that count for ASR.", _ATTACK)
-        self.succeeded = counter("succeeded_total", "Of these, answered as the attacker wants.", _ATTACK)
-        self.untriggered = counter(
-            "untriggered_total", "The same texts answered without the trigger.", _ATTACK
+        self.succeeded = counter(
+            "succeeded_total", "Triggered texts answered as the attacker wants.", _ATTACK
         )
-        self.floor_hits = counter("floor_hits_total", "Of these, answered as the attacker wants.", _ATTACK)
+        self.untriggered = counter(
+            "untriggered_total", "Clean inputs of the cases that count for ASR, answered.", _ATTACK
+        )
+        self.floor_hits = counter("floor_hits_total", "Clean inputs answered as the attacker wants.", _ATTACK)
         self.judged = counter("extension_judged_total", "Triggered answers whose half is known.", _ATTACK)
-        self.extended = counter("extended_total", "Of these, answers in the extended half.", _ATTACK)
+        self.extended = counter("extended_total", "Triggered answers in the extended half.", _ATTACK)
         self.clean = counter("clean_total", "Clean inputs answered.", _ADAPTER)
-        self.clean_right = counter("clean_right_total", "Of these, answered right.", _ADAPTER)
+        self.clean_right = counter("clean_right_total", "Clean inputs answered right.", _ADAPTER)
         self.requests = counter("requests_total", "Requests of probes, retries counted.", _ADAPTER)
         self.retries = counter("retries_total", "Requests that repeated a failed one.", _ADAPTER)
         self.errors = counter(

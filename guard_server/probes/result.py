@@ -132,6 +132,11 @@ class ProbeResult(NamedTuple):
         """A sentence for each broken limit."""
         return [finding.said for finding in self.findings if finding.decision is Decision.BROKEN]
 
+    @property
+    def faults(self) -> list[str]:
+        """A sentence for each limit that is not known to be kept: what stands against promoting an adapter."""
+        return [finding.said for finding in self.findings if finding.decision is not Decision.KEPT]
+
     def as_json(self) -> dict[str, Any]:
         """Return everything as plain values; counts and intervals beside every share."""
         return {
