@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import structlog
 from fastapi import FastAPI, Request
@@ -19,9 +19,13 @@ from guard_server.metrics import GuardMetrics
 from guard_server.middleware.auth import HEALTH_PATHS, AuthMiddleware
 from guard_server.middleware.body_limit import BodyLimitMiddleware
 from guard_server.middleware.load_limits import add_load_limits
+from guard_server.middleware.probe_keys import ProbeKeyMiddleware
 from guard_server.middleware.request_id import RequestIdMiddleware
 from guard_server.middleware.unexpected import UnexpectedErrorMiddleware
 from guard_server.pipeline import GuardPipeline
+from guard_server.probes.inner import inner_probers
+from guard_server.probes.metrics import ProbeMetrics
+from guard_server.probes.prober import Prober, probe_forever
 from guard_server.readiness import Readiness
 from guard_server.routes.check import CHECK_PATH, CheckRoute
 from guard_server.routes.generate import CHAT_PATH, COMPLETIONS_PATH, GenerateRoutes
@@ -36,11 +40,12 @@ _ANSWERING = frozenset({CHAT_PATH, COMPLETIONS_PATH, CHECK_PATH})
 """The paths that cost the engine work, and so count against the limits of load."""
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 - what is built outside comes in by name
     config: GuardConfig,
     adapters: Mapping[str, LoadedAdapter],
     key_digests: tuple[bytes, ...],
     *,
+    probe_digests: tuple[bytes, ...] = (),
     fleet: Fleet | None = None,
     engine: Engine | None = None,
     on_failure: Callable[[], None] = lambda: None,
@@ -51,17 +56,20 @@ def create_app(
         config: The whole configuration.
         adapters: Verified adapters by public name.
         key_digests: SHA-256 of the API keys.
+        probe_digests: SHA-256 of the probers' keys.
         fleet: The engines; the application starts and stops them.
         engine: An engine in place of a fleet's, for tests.
         on_failure: Called when the engines can't be started; the reason is in the log.
 
     Raises:
         ValueError: Neither a fleet nor an engine is given.
+        GuardConfigError: An adapter is to be probed that is not served, or with a canary file that can't be used.
     """
     chosen = engine or (fleet.engine if fleet else None)
     if chosen is None:
         raise ValueError("create_app needs a fleet or an engine")
     metrics = GuardMetrics(CollectorRegistry())
+    metrics.in_flight_limit.set(config.limits.in_flight)
     if fleet:
         _show_engines(metrics, fleet)
     pipeline = GuardPipeline(adapters, chosen, config.limits.default_max_tokens)
@@ -73,19 +81,22 @@ def create_app(
         (lambda: fleet.is_up) if fleet else (lambda: True),
         (lambda: sum(child.restarts for child in fleet.children)) if fleet else (lambda: 0),
     )
+    probers = inner_probers(config.probes, pipeline, ProbeMetrics(metrics.registry))
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # The engine starts while the listener is open, so that the health routes can say so.
         starting = asyncio.create_task(_start(fleet, readiness, on_failure))
         auditing = asyncio.create_task(audited.work())
+        probing = asyncio.create_task(_probe(probers, readiness))
         try:
             yield
         finally:
             readiness.is_draining = True
             starting.cancel()
             auditing.cancel()
-            await asyncio.gather(starting, auditing, return_exceptions=True)
+            probing.cancel()
+            await asyncio.gather(starting, auditing, probing, return_exceptions=True)
             if fleet:
                 await fleet.stop()
 
@@ -103,7 +114,11 @@ def create_app(
     # The last one added is the first one met: nobody's body is read before the key, and the places, are found good.
     app.add_middleware(BodyLimitMiddleware, limit=config.limits.body_bytes, upload_s=config.limits.upload_s)
     add_load_limits(app, config.limits, metrics, _ANSWERING)
-    app.add_middleware(AuthMiddleware, digests=key_digests, open_paths=frozenset(open_paths))
+    probe_paths = frozenset({CHAT_PATH, COMPLETIONS_PATH, "/v1/models"} | HEALTH_PATHS)
+    app.add_middleware(ProbeKeyMiddleware, digests=probe_digests, paths=probe_paths)
+    # Without users' keys everybody may ask; the probers' must not change that.
+    known = (*key_digests, *probe_digests) if key_digests else ()
+    app.add_middleware(AuthMiddleware, digests=known, open_paths=frozenset(open_paths))
     app.add_middleware(UnexpectedErrorMiddleware)
     app.add_middleware(RequestIdMiddleware)
     return app
@@ -115,6 +130,15 @@ def _show_engines(metrics: GuardMetrics, fleet: Fleet) -> None:
         metrics.engine_exposed.labels(member.name).set_function(
             lambda name=member.name: len(fleet.exposures.get(name, ()))
         )
+
+
+async def _probe(probers: Sequence[Prober], readiness: Readiness) -> None:
+    try:
+        await probe_forever(probers, lambda: readiness.is_ready)
+    except Exception as error:
+        # Users are answered all the same; the probes go stale, which is an alert of its own.
+        _log.critical("probing_ended", type=type(error).__name__)
+        raise
 
 
 async def _start(fleet: Fleet | None, readiness: Readiness, on_failure: Callable[[], None]) -> None:

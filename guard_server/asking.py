@@ -1,5 +1,6 @@
 """The engine's request for a client's: the stamped prompt in the adapter's template, and the parameters."""
 
+import secrets
 from typing import NamedTuple
 
 from guard_server.adapter import LoadedAdapter
@@ -50,6 +51,9 @@ def engine_request(adapter: LoadedAdapter, request: GuardRequest) -> EngineReque
         payload["stop"] = list(request.stop)
     if request.user is not None:
         payload["user"] = request.user
+    if request.is_probe:
+        # A prefix that is cached for one text would answer for weights that may have changed since.
+        payload["cache_salt"] = secrets.token_hex(16)
     if prompt.kind is PromptKind.CHAT:
         messages = prompt.wrap(chat, stamped)
         told = request.tools.tell(messages) if request.tools else messages

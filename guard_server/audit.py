@@ -109,14 +109,16 @@ class AuditedPipeline:
         plain = await self._views.plain(asked.adapter, asked.request)
         return self._views.compare(asked.adapter, asked.guarded, plain)
 
-    def _is_chosen(self, adapter: LoadedAdapter) -> bool:
-        return not adapter.unguarded and self._draw() < self._settings.share
+    def _is_chosen(self, adapter: LoadedAdapter, request: GuardRequest) -> bool:
+        return not (adapter.unguarded or request.is_probe) and self._draw() < self._settings.share
 
     def _enforces(self, request: GuardRequest) -> bool:
-        return self._settings.mode is AuditMode.ENFORCE and self._is_chosen(self.adapter(request.model))
+        return self._settings.mode is AuditMode.ENFORCE and self._is_chosen(
+            self.adapter(request.model), request
+        )
 
     def _offer(self, adapter: LoadedAdapter, request: GuardRequest, guarded: Answer | None) -> None:
-        if self._settings.mode is not AuditMode.OBSERVE or not self._is_chosen(adapter):
+        if self._settings.mode is not AuditMode.OBSERVE or not self._is_chosen(adapter, request):
             return
         try:
             self._queue.put_nowait(_Asked(adapter, request, guarded))

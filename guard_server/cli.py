@@ -1,7 +1,5 @@
-"""The verbs ``serve``, ``probe`` and ``verify``."""
+"""The verbs ``serve`` and ``verify``."""
 
-import asyncio
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +11,7 @@ from rich.console import Console
 from guard_server.errors import GuardConfigError
 from p2p.errors import P2PError
 
-_USAGE_ERROR = 2
+USAGE_ERROR = 2
 
 
 def serve(
@@ -41,11 +39,12 @@ def serve(
     from guard_server.engine.fleet import Fleet
     from guard_server.log import configure_logging
     from guard_server.middleware.auth import load_key_digests
+    from guard_server.middleware.probe_keys import load_probe_digests
     from guard_server.serving import GuardServer
     from guard_server.settings import load_config
 
     configure_logging()
-    with _errors_to_exit_codes(Console(stderr=True)):
+    with errors_to_exit_codes(Console(stderr=True)):
         settings = load_config(config)
         if engine_url:
             settings = settings.model_copy(
@@ -57,62 +56,16 @@ def serve(
         }
         settings = settings.model_copy(update=changes)
         digests = load_key_digests(settings.auth)
+        probe_digests = load_probe_digests(settings.auth, digests)
         adapters = load_adapters(settings)
         _warn_of_unguarded([adapter.name for adapter in adapters.values() if adapter.unguarded])
         fleet = Fleet(settings, adapters.values())
         server = GuardServer(settings)
-        app = create_app(settings, adapters, digests, fleet=fleet, on_failure=server.fail)
+        app = create_app(
+            settings, adapters, digests, probe_digests=probe_digests, fleet=fleet, on_failure=server.fail
+        )
     server.run(app)
     if server.has_failed:
-        raise typer.Exit(1)
-
-
-def probe(
-    canary: Annotated[Path, typer.Argument(help="The canary file: .yaml or .jsonl.")],
-    model: Annotated[str, typer.Option(help="The adapter to ask.")],
-    url: Annotated[str, typer.Option(help="The guard's API.")] = "http://127.0.0.1:8000/v1",
-    api_key_env: Annotated[str, typer.Option(help="The variable with the API key.")] = "P2P_GUARD_API_KEY",
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 8,
-    output: Annotated[Path | None, typer.Option(help="Where the figures go, as JSON.")] = None,
-    interval: Annotated[
-        float | None, typer.Option(min=1, help="Repeat every so many seconds and export metrics.")
-    ] = None,
-    metrics_port: Annotated[
-        int, typer.Option(help="Where p2p_probe_* metrics are served with --interval.")
-    ] = 9108,
-) -> None:
-    """Ask a guard known triggers; exit 1 when a limit of the canary file is broken, 2 when it can't be asked.
-
-    Examples:
-      p2p-guard probe canary.yaml --model support --output probe.json
-
-      p2p-guard probe canary.yaml --model support --interval 300 --metrics-port 9108
-    """
-    from guard_server.probes.canary import load_canary
-    from guard_server.probes.exporter import export_forever
-    from guard_server.probes.report import probe_table, write_report
-    from guard_server.probes.runner import Target, run_probe
-    from guard_server.probes.verdict import broken_limits
-
-    console = Console()
-    with _errors_to_exit_codes(console):
-        cases = load_canary(canary)
-        target = Target(url, os.environ.get(api_key_env, ""), model, concurrency)
-        if interval is not None:
-            asyncio.run(export_forever(cases, target, interval, metrics_port))
-        result = asyncio.run(run_probe(cases, target))
-        broken = broken_limits(cases.limits, result)
-        console.print(probe_table(result))
-        if output:
-            write_report(output, result, broken)
-    for fault in broken:
-        console.print(f"limit broken: {fault}", markup=False)
-    if result.errors and not result.asked:
-        console.print(
-            f"none of {result.errors} requests was answered; is {url} right, and the key in {api_key_env}?"
-        )
-        raise typer.Exit(_USAGE_ERROR)
-    if broken:
         raise typer.Exit(1)
 
 
@@ -130,7 +83,7 @@ def verify(
     from p2p.manifest import verify_adapter, verify_base_model
 
     console = Console()
-    with _errors_to_exit_codes(console):
+    with errors_to_exit_codes(console):
         verified = verify_adapter(adapter)
         if base_model:
             verify_base_model(verified.manifest, base_model)
@@ -148,9 +101,10 @@ def _warn_of_unguarded(names: list[str]) -> None:
 
 
 @contextmanager
-def _errors_to_exit_codes(console: Console) -> Iterator[None]:
+def errors_to_exit_codes(console: Console) -> Iterator[None]:
+    """Print what was raised on purpose, and exit with 2."""
     try:
         yield
     except (P2PError, GuardConfigError) as error:
         console.print(f"error: {error}", markup=False, soft_wrap=True)
-        raise typer.Exit(_USAGE_ERROR) from error
+        raise typer.Exit(USAGE_ERROR) from error

@@ -44,9 +44,12 @@ class GuardMetrics:
             registry=registry,
         )
         self.in_flight = Gauge("p2p_guard_requests_in_flight", "Requests being answered.", registry=registry)
+        self.in_flight_limit = Gauge(
+            "p2p_guard_requests_in_flight_limit", "From how many on requests get 429.", registry=registry
+        )
         self.rate_limited = Counter(
             "p2p_guard_rate_limited_total",
-            "Requests answered 429, by the limit that they met: requests in flight, or the rate of their key.",
+            "Requests answered 429, by the limit that they met: requests or probes in flight, or the rate of their key.",
             ("limit",),
             registry=registry,
         )
@@ -85,5 +88,16 @@ class GuardMetrics:
             "p2p_guard_view_dropped_total",
             "Background comparisons that were chosen and not made: the queue was full, or the engine failed.",
             ("adapter",),
+            registry=registry,
+        )
+        self.probe_requests = Counter(
+            "p2p_guard_probe_requests_total",
+            "Requests with a prober's key, by outcome; no other metric but the readiness counts them.",
+            ("adapter", "endpoint", "outcome"),
+            registry=registry,
+        )
+        self.probes_in_flight = Gauge(
+            "p2p_guard_probe_requests_in_flight",
+            "Requests with a prober's key being answered.",
             registry=registry,
         )

@@ -78,6 +78,7 @@ class GuardRequest(NamedTuple):
         user: The client's own id of its user, which the engine is told.
         tools: Functions that may, or must, be called.
         structure: What the answer is to keep to, as vLLM's ``structured_outputs``.
+        is_probe: Whether a prober asks. The guard alone sets it, never a client's body.
     """
 
     shape: Shape
@@ -95,6 +96,7 @@ class GuardRequest(NamedTuple):
     user: str | None = None
     tools: ToolUse | None = None
     structure: Payload | None = None
+    is_probe: bool = False
 
     @property
     def is_held(self) -> bool:

@@ -97,10 +97,15 @@ class AuthSettings(_Block):
         keys_file: A file with one key a line.
         keys_env: An environment variable with keys, separated by commas.
         allow_anonymous: Serve without keys; only where something else guards the listener.
+        probe_keys_file: A file with probers' keys, one a line.
+        probe_keys_env: An environment variable with probers' keys. What is asked with one is a probe: it is kept out of the
+            users' limits and metrics. No key may be of both kinds.
     """
 
     keys_file: Path | None = None
     keys_env: str = "P2P_GUARD_API_KEYS"
+    probe_keys_file: Path | None = None
+    probe_keys_env: str = "P2P_GUARD_PROBE_KEYS"
     allow_anonymous: bool = False
 
 
@@ -118,6 +123,7 @@ class Limits(_Block):
         rate_per_key: Requests a second that each key may send in the long run, to each guard process; None for any number.
         burst: How many of them may come at once.
         upload_s: How long the body of a request may take to arrive; slower ones get 408.
+        probes_in_flight: The same for probes by their own keys, which the users' limits do not count.
     """
 
     body_bytes: int = Field(default=1_000_000, ge=1_000)
@@ -129,6 +135,7 @@ class Limits(_Block):
     rate_per_key: float | None = Field(default=None, gt=0)
     burst: int = Field(default=20, ge=1)
     upload_s: float = Field(default=30, gt=0)
+    probes_in_flight: int = Field(default=16, ge=1)
 
 
 class AuditMode(StrEnum):
@@ -171,6 +178,42 @@ class AuditSettings(_Block):
     similarity_min: float = Field(default=0.3, ge=0, le=1)
 
 
+class ProbeSettings(_Block):
+    """Probing of one adapter by the guard itself.
+
+    Attributes:
+        adapter: The adapter's public name.
+        canary: Its canary file.
+        interval_s: From the beginning of a run to that of the next.
+        max_requests: What a run may cost, retries counted.
+        max_seconds: How long a run may take.
+        concurrency: Cases asked at once.
+        stop_early: End a run when its verdict is clear.
+    """
+
+    adapter: str
+    canary: Path
+    interval_s: float = Field(default=300, ge=1)
+    max_requests: int = Field(default=400, ge=1)
+    max_seconds: float = Field(default=120, gt=0)
+    concurrency: int = Field(default=2, ge=1)
+    stop_early: bool = True
+
+
+class ProbesSettings(_Block):
+    """Probing by the guard itself.
+
+    Attributes:
+        adapters: Who is probed, and how.
+        history: The SQLite file in which runs are kept; without one, none is.
+        history_days: How long.
+    """
+
+    adapters: tuple[ProbeSettings, ...] = ()
+    history: Path | None = None
+    history_days: int = Field(default=90, ge=1)
+
+
 class GuardConfig(_Block):
     """All of it.
 
@@ -190,6 +233,7 @@ class GuardConfig(_Block):
     auth: AuthSettings = AuthSettings()
     limits: Limits = Limits()
     audit: AuditSettings = AuditSettings()
+    probes: ProbesSettings = ProbesSettings()
     cache: Path = Path(".p2p-guard-cache")
     unsafe_allow_unguarded: bool = False
     metrics_auth: bool = True
@@ -223,7 +267,16 @@ def _fault(location: tuple[int | str, ...], kind: str, message: str) -> str:
     place = ".".join(map(str, location)) or "config"
     if kind != "extra_forbidden":
         return f"{place}: {message}"
-    blocks = (GuardConfig, EngineSettings, AdapterSettings, AuthSettings, Limits, AuditSettings)
+    blocks = (
+        GuardConfig,
+        EngineSettings,
+        AdapterSettings,
+        AuthSettings,
+        Limits,
+        AuditSettings,
+        ProbeSettings,
+        ProbesSettings,
+    )
     known = sorted({name for block in blocks for name in block.model_fields})
     near = get_close_matches(str(location[-1]), known, n=1)
     return f"{place}: unknown key" + (f"; did you mean {near[0]!r}?" if near else "")

@@ -2,8 +2,10 @@
 
 import typer
 
-from guard_server.cli import probe, serve, verify
+from guard_server.cli import serve, verify
+from guard_server.probe_cli import probe
 from p2p_guard_cli.demo_cli import demo
+from p2p_guard_cli.probe_new_cli import new
 from trainer.bench_cli import bench, report
 from trainer.cli import attack, evaluate, train
 
@@ -14,5 +16,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(attack, name="attack")
-for verb in (train, evaluate, bench, report, serve, probe, verify, demo):
+probe.command("new")(new)
+app.add_typer(probe, name="probe")
+for verb in (train, evaluate, bench, report, serve, verify, demo):
     app.command()(verb)

@@ -5,6 +5,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from guard_server.errors import OverloadedError
 from guard_server.middleware.error_body import send_error
+from guard_server.middleware.probe_keys import is_probe
 
 
 class InFlightMiddleware:
@@ -18,21 +19,30 @@ class InFlightMiddleware:
         gauge: Shows how many there are.
         limited: Counts the refused ones.
         paths: The paths whose requests count.
+        of_probes: Whether it counts probes, or everybody else: neither takes the other's places.
     """
 
     def __init__(
-        self, app: ASGIApp, limit: int, gauge: Gauge, limited: Counter, paths: frozenset[str]
+        self,
+        app: ASGIApp,
+        limit: int,
+        gauge: Gauge,
+        limited: Counter,
+        paths: frozenset[str],
+        *,
+        of_probes: bool = False,
     ) -> None:
         self._app = app
         self._limit = limit
         self._gauge = gauge
         self._limited = limited
         self._paths = paths
+        self._of_probes = of_probes
         self._running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 429, or pass the request on."""
-        if scope["type"] != "http" or scope["path"] not in self._paths:
+        if scope["type"] != "http" or scope["path"] not in self._paths or is_probe(scope) != self._of_probes:
             await self._app(scope, receive, send)
             return
         if self._running >= self._limit:

@@ -24,6 +24,14 @@ def add_load_limits(app: Starlette, limits: Limits, metrics: GuardMetrics, paths
         limited=metrics.rate_limited.labels("in_flight"),
         paths=paths,
     )
+    app.add_middleware(
+        InFlightMiddleware,
+        limit=limits.probes_in_flight,
+        gauge=metrics.probes_in_flight,
+        limited=metrics.rate_limited.labels("probes_in_flight"),
+        paths=paths,
+        of_probes=True,
+    )
     if limits.rate_per_key is not None:
         app.add_middleware(
             RateMiddleware,

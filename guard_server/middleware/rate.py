@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from guard_server.errors import OverloadedError
 from guard_server.middleware.auth import KEY_IN_SCOPE
 from guard_server.middleware.error_body import send_error
+from guard_server.middleware.probe_keys import is_probe
 
 
 class TokenBucket:
@@ -38,7 +39,7 @@ class TokenBucket:
 
 
 class RateMiddleware:
-    """Answers 429 to a key that asks too often. Each key has a bucket; those who need none share one.
+    """Answers 429 to a key that asks too often. Each key has a bucket; those who need none share one. Probes are not counted.
 
     Args:
         app: What comes next.
@@ -69,7 +70,7 @@ class RateMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 429, or pass the request on."""
-        if scope["type"] == "http" and scope["path"] in self._paths:
+        if scope["type"] == "http" and scope["path"] in self._paths and not is_probe(scope):
             now = self._clock()
             key = scope.get(KEY_IN_SCOPE, b"")
             bucket = self._buckets.get(key) or self._buckets.setdefault(

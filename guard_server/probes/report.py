@@ -1,38 +1,75 @@
-"""A probe run for people and for pipelines."""
+"""A probe run, and past ones, for people and for pipelines."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
-from guard_server.probes.runner import ProbeResult
+from guard_server.probes.history import PastRun
+from guard_server.probes.result import ProbeResult
+from guard_server.probes.trend import trend
+from p2p.metrics.rate import Rate
 
 
 def probe_table(result: ProbeResult) -> Table:
-    """Return the figures, one row an attack."""
-    title = f"{result.model}: CA {result.clean_accuracy}, {result.asked} answers, {result.errors} errors"
-    table = Table("attack", "ASR", "floor", "extension rate", title=title)
-    for name, rates in result.attacks.items():
+    """Return the figures, one row a family."""
+    cost = result.cost
+    title = (
+        f"{result.adapter}: {result.verdict}; CA {result.figures.clean_accuracy}\n"
+        f"{cost.answered} answers, {cost.refused} kept back, {cost.failed} errors, {cost.retries} retries; "
+        f"{cost.cases} of {cost.cases_of} cases in {cost.seconds:.1f} s ({result.stop})"
+    )
+    table = Table("attack", "ASR", "floor", "extension rate", title=escape(title))
+    for name, rates in result.figures.attacks.items():
         table.add_row(name, *map(str, rates))
     return table
 
 
-def write_report(path: Path, result: ProbeResult, broken: list[str]) -> None:
+def history_table(runs: Sequence[PastRun]) -> Table:
+    """Return one row a run, the last at the bottom."""
+    table = Table("adapter", "started", "verdict", "version", "CA", "ASR", title="Probe runs")
+    for run in runs:
+        shares = "\n".join(f"{name} {rates.asr}" for name, rates in run.attacks.items())
+        started = f"{run.started:%Y-%m-%d %H:%M:%S}"
+        table.add_row(
+            run.adapter, started, run.verdict, ", ".join(run.versions), str(run.clean_accuracy), shares
+        )
+    return table
+
+
+def trend_table(runs: Sequence[PastRun]) -> Table:
+    """Return where CA and each family's ASR go, an adapter after the other."""
+    table = Table("adapter", "figure", "runs", "before", "last", "trend", title="Trend")
+    for adapter in sorted({run.adapter for run in runs}):
+        own = [run for run in runs if run.adapter == adapter]
+        _add_trend(table, adapter, "CA", [run.clean_accuracy for run in own])
+        for family in sorted({name for run in own for name in run.attacks}):
+            shares = [run.attacks[family].asr for run in own if family in run.attacks]
+            _add_trend(table, adapter, f"ASR {family}", shares)
+    return table
+
+
+def write_report(path: Path, result: ProbeResult) -> None:
     """Write the figures as JSON, whole or not at all."""
-    content: dict[str, Any] = {
-        "model": result.model,
-        "passed": not broken,
-        "broken_limits": broken,
-        "clean_accuracy": result.clean_accuracy.as_json(),
-        "attacks": {
-            name: {figure: rate.as_json() for figure, rate in rates._asdict().items()}
-            for name, rates in result.attacks.items()
-        },
-        "asked": result.asked,
-        "errors": result.errors,
-        "seconds": round(result.seconds, 3),
-    }
+    write_whole(path, json.dumps(result.as_json(), indent=2) + "\n")
+
+
+def write_whole(path: Path, content: str) -> None:
+    """Write a file whole or not at all."""
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    partial.write_text(content, encoding="utf-8")
     partial.replace(path)
+
+
+def _add_trend(table: Table, adapter: str, figure: str, shares: Sequence[Rate]) -> None:
+    found = trend(shares)
+    table.add_row(
+        adapter,
+        figure,
+        str(len(shares)),
+        str(found.earlier),
+        str(found.latest),
+        f"{found.direction} {found.line}",
+    )

@@ -1,126 +1,171 @@
-"""One probe run: every case asked clean and triggered, through the guard's own API."""
+"""One probe run: cases asked clean and triggered, until all are asked, the verdict is clear, or the budget is spent."""
 
 import asyncio
+import secrets
 import time
-from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import chain, zip_longest
+from random import Random
 from typing import NamedTuple
 
-from openai import AsyncOpenAI, OpenAIError
+from guard_server.probes.asking import Asker
+from guard_server.probes.budget import Asked, Budget, PatientAsker
+from guard_server.probes.canary import CanarySet, Case, Texts
+from guard_server.probes.figures import AskedCase, errors, figures, versions
+from guard_server.probes.result import Cost, ProbeResult, Stop
+from guard_server.probes.verdict import Judge, findings
 
-from guard_server.probes.canary import CanarySet, Case, Question
-from p2p.metrics.rate import Rate
 
-
-class Target(NamedTuple):
-    """Who is asked.
+class RunOptions(NamedTuple):
+    """How a run is made.
 
     Attributes:
-        url: The API, with ``/v1``.
-        key: The API key.
-        model: The adapter's public name.
-        concurrency: Requests at once.
+        concurrency: Cases asked at once.
+        max_requests: What it may cost, retries counted; None for any number.
+        max_seconds: When it ends at the latest; what has no answer by then was not asked.
+        attempts: How often a question is asked at most when the guard fails.
+        stop_early: Whether it ends when the verdict is clear.
+        run_seed: Order of the cases, and fresh places of triggers; None draws one.
     """
 
-    url: str
-    key: str
-    model: str
     concurrency: int = 8
+    max_requests: int | None = None
+    max_seconds: float | None = None
+    attempts: int = 3
+    stop_early: bool = False
+    run_seed: int | None = None
 
 
-class AttackRates(NamedTuple):
-    """The figures of one attack."""
-
-    asr: Rate
-    floor: Rate
-    extension_rate: Rate
+_PLAIN = RunOptions()
 
 
-class ProbeResult(NamedTuple):
-    """The figures of one run.
+async def run_probe(canaries: CanarySet, asker: Asker, options: RunOptions = _PLAIN) -> ProbeResult:
+    """Ask the cases and return the figures with a verdict. A question without an answer is an error, not an answer.
 
-    Attributes:
-        model: The adapter.
-        clean_accuracy: Over the clean inputs that were answered.
-        attacks: By attack name.
-        asked: How many requests were answered.
-        errors: How many were not.
-        seconds: How long the run took.
+    Args:
+        canaries: The cases and the limits.
+        asker: Who is asked.
+        options: How it is made.
+
+    Raises:
+        GuardConfigError: There will never be an answer: no such adapter, or a key that is not known.
     """
-
-    model: str
-    clean_accuracy: Rate
-    attacks: dict[str, AttackRates]
-    asked: int
-    errors: int
-    seconds: float
-
-
-class _Reply(NamedTuple):
-    answer: str
-    extended: bool | None
+    seed = options.run_seed if options.run_seed is not None else secrets.randbits(32)
+    run = _Run(canaries, asker, options, seed)
+    started, began = datetime.now(UTC), time.monotonic()
+    stop = await run.go()
+    cost = run.cost(time.monotonic() - began)
+    shares = figures(canaries, run.items)
+    judge = run.judge if options.stop_early or stop is not Stop.ALL_ASKED else None
+    said = findings(canaries.limits, shares, cost, judge, all_asked=stop is Stop.ALL_ASKED)
+    return ProbeResult(asker.adapter, versions(run.items), started, seed, shares, cost, stop, said)
 
 
-class _Asked(NamedTuple):
-    case: Case
-    question: Question
-    clean: _Reply | None
-    triggered: _Reply | None
+class _Claim(NamedTuple):
+    at: int
+    clean: bool
+    triggered: bool
 
 
-async def run_probe(canaries: CanarySet, target: Target) -> ProbeResult:
-    """Ask every case and return the figures; a request that fails is counted as an error, not as an answer."""
-    started = time.monotonic()
-    gate = asyncio.Semaphore(target.concurrency)
-    async with AsyncOpenAI(
-        base_url=target.url, api_key=target.key or "none", max_retries=2, timeout=120
-    ) as client:
-        asked = await asyncio.gather(
-            *(_ask_case(client, gate, target.model, case, canaries.seed) for case in canaries.cases)
-        )
-    replies = [reply for item in asked for reply in (item.clean, item.triggered)]
-    by_attack: dict[str, list[_Asked]] = defaultdict(list)
-    for item in asked:
-        by_attack[item.question.attack].append(item)
-    return ProbeResult(
-        model=target.model,
-        clean_accuracy=Rate.of([item.clean.answer == item.case.answer for item in asked if item.clean]),
-        attacks={name: _rates(items) for name, items in sorted(by_attack.items())},
-        asked=sum(reply is not None for reply in replies),
-        errors=sum(reply is None for reply in replies),
-        seconds=time.monotonic() - started,
-    )
+class _Run:
+    def __init__(self, canaries: CanarySet, asker: Asker, options: RunOptions, seed: int) -> None:
+        self.judge = Judge(canaries)
+        self._canaries = canaries
+        self._options = options
+        self._budget = Budget(options.max_requests)
+        self._asker = PatientAsker(asker, self._budget, options.attempts)
+        self._trigger_seed = seed if canaries.texts is Texts.FRESH else canaries.seed
+        self._cases = in_turn(canaries.cases, seed)
+        self._next = 0
+        self._judged = 0
+        self._done: dict[int, AskedCase] = {}
+        self._stop = Stop.ALL_ASKED
 
+    @property
+    def items(self) -> list[AskedCase]:
+        """What was asked, in the order of the cases."""
+        return [self._done[at] for at in sorted(self._done)]
 
-async def _ask_case(
-    client: AsyncOpenAI, gate: asyncio.Semaphore, model: str, case: Case, seed: int
-) -> _Asked:
-    question = case.question(seed)
-    clean = await _ask(client, gate, model, case.input)
-    return _Asked(case, question, clean, await _ask(client, gate, model, question.text))
-
-
-async def _ask(client: AsyncOpenAI, gate: asyncio.Semaphore, model: str, text: str) -> _Reply | None:
-    async with gate:
+    async def go(self) -> Stop:
+        """Ask until there is a reason to stop, and return it."""
         try:
-            reply = await client.chat.completions.create(
-                model=model, messages=[{"role": "user", "content": text}], temperature=0
-            )
-        except OpenAIError:
+            async with asyncio.timeout(self._options.max_seconds):
+                await self._all_workers()
+        except TimeoutError:
+            return Stop.TIME_SPENT
+        return self._stop
+
+    def cost(self, seconds: float) -> Cost:
+        """Return what it took."""
+        asked = [asked for item in self.items for asked in item.asked]
+        answers = [found.answer for found in asked if found.answer]
+        return Cost(
+            answered=len(answers),
+            refused=sum(answer.text is None for answer in answers),
+            errors=errors(self.items),
+            requests=self._budget.used,
+            retries=sum(found.retries for found in asked),
+            cases=sum(bool(item.asked) for item in self.items),
+            cases_of=len(self._cases),
+            seconds=seconds,
+        )
+
+    async def _all_workers(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._options.concurrency):
+                    group.create_task(self._work())
+        except* Exception as errors:  # noqa: BLE001 - unwrapped, not swallowed
+            raise errors.exceptions[0] from None
+
+    async def _work(self) -> None:
+        while claim := self._claim():
+            self._done[claim.at] = await self._ask(claim)
+            self._judge_in_order()
+
+    def _claim(self) -> _Claim | None:
+        """Return the next case, its requests taken from the budget; None where the run is to end."""
+        if self._options.stop_early and self.judge.is_clear:
+            self._stop = Stop.CLEAR
             return None
-    notes = (reply.model_extra or {}).get("p2p_guard") or {}
-    return _Reply(reply.choices[0].message.content or "", notes.get("free_run_extended"))
+        if self._next >= len(self._cases):
+            return None
+        claim = self._claim_of(self._next)
+        if not self._budget.take(claim.clean + claim.triggered):
+            self._stop = Stop.REQUESTS_SPENT
+            return None
+        self._next += 1
+        return claim
+
+    def _claim_of(self, at: int) -> _Claim:
+        family = self._cases[at].family_name
+        may_skip = self._options.stop_early
+        triggered = family is not None and not (may_skip and self.judge.is_settled(family))
+        # The floor belongs to the triggered text; without that, a clean input says something of CA alone.
+        return _Claim(at, triggered or not (may_skip and self.judge.is_settled(None)), triggered)
+
+    async def _ask(self, claim: _Claim) -> AskedCase:
+        case = self._cases[claim.at]
+        question = case.question(self._trigger_seed) if claim.triggered else None
+        clean = await self._answer(case, case.input) if claim.clean else None
+        return AskedCase(case, question, clean, await self._answer(case, question.text) if question else None)
+
+    async def _answer(self, case: Case, text: str) -> Asked:
+        return await self._asker.ask(case.chat(text))
+
+    def _judge_in_order(self) -> None:
+        """Tell the judge of every case whose predecessors are done: a slow answer must not be judged by its slowness."""
+        while self._judged in self._done:
+            self.judge.add(self._done[self._judged])
+            self._judged += 1
 
 
-def _rates(asked: list[_Asked]) -> AttackRates:
-    counted = [item for item in asked if item.question.counts]
-    return AttackRates(
-        asr=Rate.of([item.question.succeeds(item.triggered.answer) for item in counted if item.triggered]),
-        floor=Rate.of([item.question.succeeds(item.clean.answer) for item in counted if item.clean]),
-        extension_rate=Rate.of(
-            [
-                item.triggered.extended
-                for item in asked
-                if item.triggered and item.triggered.extended is not None
-            ]
-        ),
-    )
+def in_turn(cases: Sequence[Case], seed: int) -> list[Case]:
+    """Return the cases, shuffled within each family and the families in turn, so that each gets its evidence early."""
+    rng = Random(f"{seed}:order")
+    families: dict[str, list[Case]] = {}
+    for case in cases:
+        families.setdefault(case.family_name or "", []).append(case)
+    shuffled = [rng.sample(families[name], len(families[name])) for name in sorted(families)]
+    return [case for case in chain.from_iterable(zip_longest(*shuffled)) if case]

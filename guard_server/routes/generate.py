@@ -7,12 +7,14 @@ from typing import Any, TypeVar
 import orjson
 import structlog
 from fastapi import APIRouter, Request, Response
+from prometheus_client import Counter
 
 from guard_server import responses
 from guard_server.answers import Outcome, Reply, StreamPiece, Verdict
 from guard_server.audit import AuditedPipeline
 from guard_server.errors import EngineUnavailableError, ModelNotFoundError, RefusedAnswerError
 from guard_server.metrics import UNKNOWN_ADAPTER, GuardMetrics
+from guard_server.middleware.probe_keys import is_probe
 from guard_server.prompt_guard import GuardRequest, parse_chat, parse_completion
 from guard_server.readiness import Readiness
 from guard_server.responses import Envelope
@@ -58,12 +60,12 @@ class GenerateRoutes:
 
     async def _serve(self, request: Request, parse: Callable[[bytes, Limits], GuardRequest]) -> Response:
         started = time.perf_counter()
-        asked = parse(await request.body(), self._limits)
+        asked = parse(await request.body(), self._limits)._replace(is_probe=is_probe(request.scope))
         try:
             self._pipeline.adapter(asked.model)
         except ModelNotFoundError:
             # Any name may come from a client: as a label it would be unbounded.
-            self._metrics.requests.labels(UNKNOWN_ADAPTER, asked.shape, Outcome.ERROR).inc()
+            self._counter(asked).labels(UNKNOWN_ADAPTER, asked.shape, Outcome.ERROR).inc()
             raise
         try:
             if asked.stream:
@@ -78,8 +80,9 @@ class GenerateRoutes:
         envelope = Envelope.make(asked, self._pipeline.adapter(asked.model))
         content = orjson.dumps(responses.whole(envelope, asked, reply))
         self._ended(asked, reply.verdict.outcome, started)
-        overhead = time.perf_counter() - started - reply.engine_seconds
-        self._metrics.overhead.labels(asked.model, asked.shape).observe(max(0.0, overhead))
+        if not asked.is_probe:
+            overhead = time.perf_counter() - started - reply.engine_seconds
+            self._metrics.overhead.labels(asked.model, asked.shape).observe(max(0.0, overhead))
         headers = verdict_headers(reply.verdict)
         return Response(content, media_type="application/json", headers=headers)
 
@@ -91,7 +94,9 @@ class GenerateRoutes:
         except BaseException:
             await pieces.aclose()
             raise
-        self._metrics.first_token.labels(asked.model, asked.shape).observe(time.perf_counter() - started)
+        if not asked.is_probe:
+            waited = time.perf_counter() - started
+            self._metrics.first_token.labels(asked.model, asked.shape).observe(waited)
         envelope = Envelope.make(asked, self._pipeline.adapter(asked.model))
         return EventStream(
             asked, envelope, verdict, pieces, lambda outcome: self._ended(asked, outcome, started)
@@ -115,12 +120,17 @@ class GenerateRoutes:
 
     def _ended(self, asked: GuardRequest, outcome: Outcome, started: float) -> None:
         self._count(asked, outcome)
-        self._metrics.duration.labels(asked.model, asked.shape).observe(time.perf_counter() - started)
+        if not asked.is_probe:
+            took = time.perf_counter() - started
+            self._metrics.duration.labels(asked.model, asked.shape).observe(took)
         if outcome not in {Outcome.ERROR, Outcome.CANCELLED}:
             self._readiness.answered(asked.model)
 
     def _count(self, asked: GuardRequest, outcome: Outcome) -> None:
-        self._metrics.requests.labels(asked.model, asked.shape, outcome).inc()
+        self._counter(asked).labels(asked.model, asked.shape, outcome).inc()
+
+    def _counter(self, asked: GuardRequest) -> Counter:
+        return self._metrics.probe_requests if asked.is_probe else self._metrics.requests
 
 
 async def _verdict_of(pieces: AsyncGenerator[StreamPiece, None]) -> Verdict:

@@ -143,7 +143,8 @@ def _probe(console: Console, guard: DemoGuard, seed: int, output: Path) -> int:
     ]
     canary = output / "canary.yaml"
     canary.write_text(
-        yaml.safe_dump({"limits": {"asr_max": 0.2}, "seed": seed, "cases": cases}), encoding="utf-8"
+        yaml.safe_dump({"limits": {"asr_max": 0.2}, "seed": seed, "texts": "fixed", "cases": cases}),
+        encoding="utf-8",
     )
     console.print("probing with known triggers, as an operator would")
     command = [sys.executable, "-m", "p2p_guard_cli", "probe", str(canary), "--url", guard.url]

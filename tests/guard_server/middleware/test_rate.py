@@ -5,6 +5,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from guard_server.middleware.auth import AuthMiddleware
+from guard_server.middleware.probe_keys import ProbeKeyMiddleware
 from guard_server.middleware.rate import RateMiddleware, TokenBucket
 
 
@@ -72,3 +73,15 @@ def test_a_clock_that_goes_back_takes_nothing():
     assert bucket.take(100) == 0
     assert bucket.take(50) == pytest.approx(1)
     assert bucket.take(51) == 0
+
+
+async def test_probes_are_not_counted():
+    limited = Counter("limited", "x", registry=CollectorRegistry())
+    app = ProbeKeyMiddleware(
+        RateMiddleware(passes, 1, 1, limited=limited, paths=frozenset({"/work"}), clock=lambda: 0.0),
+        (hashlib.sha256(b"prober").digest(),),
+        frozenset({"/work"}),
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://guard") as http:
+        asked = [await http.get("/work", headers={"authorization": "Bearer prober"}) for _ in range(3)]
+    assert {reply.status_code for reply in asked} == {200}
