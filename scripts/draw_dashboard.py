@@ -85,7 +85,7 @@ def _draw_panel(place: Any, panel: Panel, url: str, span: Span) -> None:  # noqa
 
 
 def _series(url: str, expr: str, span: Span) -> list[dict[str, Any]]:
-    asked = {
+    asked: dict[str, str | float] = {
         "query": filled(expr, span.end - span.start),
         "start": span.start,
         "end": span.end,
