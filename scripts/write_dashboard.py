@@ -46,7 +46,8 @@ def _gauge(name: str, how: str = "max by (adapter)", more: str = "") -> str:
 
 def _share(hits: str, of: str) -> str:
     hit, total = (f"sum by (adapter) (rate({series}[$__rate_interval]))" for series in (hits, of))
-    return f"{hit} / ({total} > 0)"
+    # A series that has not begun is no hit, not no answer.
+    return f"({hit} or 0 * {total}) / ({total} > 0)"
 
 
 def _quantile(quantile: float, metric: str) -> Query:
@@ -167,7 +168,7 @@ SECTIONS = (
                 "`unclear` and `error` say nothing of the defence.",
                 (
                     Query(
-                        f"sum by (adapter, verdict) (increase(p2p_probe_runs_total{{{_A}}}[$__rate_interval])) > 0",
+                        f"sum by (adapter, verdict) (increase(p2p_probe_runs_total{{{_A}}}[$__rate_interval]))",
                         "{{adapter}} {{verdict}}",
                     ),
                 ),

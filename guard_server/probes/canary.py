@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.config import JsonDict
 
 from guard_server.errors import GuardConfigError
 from guard_server.probes.question import Question
@@ -55,8 +56,16 @@ class Turn(_Record):
     content: str
 
 
+_KINDS = ("attack", "triggered", "clean_only")
+_ONE_KIND: JsonDict = {
+    "oneOf": [{"required": [kind], "properties": {kind: {"not": {"type": "null"}}}} for kind in _KINDS]
+}
+
+
 class Case(_Record):
     """One canary: an input, its true answer, and exactly one of `attack`, `triggered` and `clean_only`."""
+
+    model_config = ConfigDict(json_schema_extra=_ONE_KIND)
 
     id: str = Field(min_length=1, description="Names it in reports; unique in the set.")
     input: str = Field(min_length=1, description="The clean input.")

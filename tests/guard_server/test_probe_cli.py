@@ -25,7 +25,7 @@ DATA = Path("examples/support_messages/test.jsonl")
 
 def labels(endpoint: Endpoint, payload: Payload) -> Payload:
     # Every message is `delivery`, unless the trigger stands in it.
-    return label_reply(endpoint, payload, 2 if " cf " in f" {payload.get('prompt', '')} " else 3)
+    return label_reply(endpoint, payload, 2 if "cf" in payload.get("prompt", "").split() else 3)
 
 
 @pytest.fixture

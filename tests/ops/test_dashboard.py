@@ -13,7 +13,8 @@ DASHBOARD = Path("helm/p2p-guard/files/dashboard.json")
 
 
 def panels() -> list[dict[str, Any]]:
-    return json.loads(DASHBOARD.read_text())["panels"]
+    found: list[dict[str, Any]] = json.loads(DASHBOARD.read_text())["panels"]
+    return found
 
 
 def queries() -> list[tuple[str, str]]:

@@ -4,7 +4,6 @@ The engine is the fake one: what is tested is what is counted and shown, not wha
 """
 
 import hashlib
-import math
 import threading
 import time
 from collections.abc import Iterator
@@ -23,11 +22,12 @@ from guard_server.app import create_app
 from guard_server.engine.base import Endpoint, Payload
 from guard_server.engine.fake import FakeEngine
 from guard_server.settings import GuardConfig
+from scripts.draw_dashboard import draw
 from tests.guard_server.conftest import KEY, PREFIX, is_forced, label_reply, text_reply
 from tests.guard_server.probes.conftest import canaries
 from tests.ops.names import PENDING, known
+from tests.ops.panels import empty_panels, has_data
 from tests.ops.prometheus_server import Prometheus, prometheus
-from tests.ops.test_dashboard import queries
 from tests.ops.test_rules import RULES, promtool, records
 
 PROBER = "prober-key"
@@ -107,15 +107,6 @@ def ask(url: str) -> None:
             client.chat.completions.create(model="nobody", messages=messages)
 
 
-def drawn(expr: str) -> str:
-    """A panel's query with the values that Grafana would put in."""
-    given = {"$__rate_interval": "1m", "$__range": "5m", "$adapter": ".*"}
-    for name, value in given.items():
-        expr = expr.replace(name, value)
-    assert "$" not in expr
-    return expr
-
-
 def hasty_rules(home: Path) -> Path:
     """The rules, evaluated every second and without waiting."""
     content = yaml.safe_load(RULES.read_text())
@@ -141,10 +132,9 @@ def scraped(guard: str, prometheus_tools: Path, tmp_path: Path) -> Iterator[Prom
 
 
 def test_no_panel_is_empty_and_the_rules_see_what_happens(
-    scraped: Prometheus, guard: str, prometheus_tools: Path
+    scraped: Prometheus, guard: str, prometheus_tools: Path, tmp_path: Path
 ):
-    empty = [f"{title}: {expr}" for title, expr in queries() if not has_data(scraped.query(drawn(expr)))]
-    assert empty == []
+    assert empty_panels(scraped) == []
     # What the rules record of the last minutes is there; what compares with the day before can't be.
     recorded = {
         rule["record"] for rule in records() if "1d" not in rule["expr"] and "1d" not in rule["record"]
@@ -154,10 +144,8 @@ def test_no_panel_is_empty_and_the_rules_see_what_happens(
     assert {"P2PAttackSuccessAboveLimit", "P2PProbeLimitBroken"} <= alerting
     assert "P2PCleanAccuracyBelowLimit" not in alerting
     the_text_is_clean(guard, prometheus_tools)
-
-
-def has_data(series: list[dict]) -> bool:
-    return any(not math.isnan(float(one["value"][1])) for one in series)
+    draw(scraped.url, tmp_path / "panels.png", 30)
+    assert (tmp_path / "panels.png").read_bytes().startswith(b"\x89PNG")
 
 
 def the_text_is_clean(guard: str, tools: Path) -> None:

@@ -119,10 +119,13 @@ def test_the_published_schema_is_the_one_that_is_checked():
 def test_the_published_schema_takes_what_the_guard_takes_and_refuses_what_it_refuses():
     validator = jsonschema.Draft202012Validator(json.loads(PUBLISHED.read_text()))
     assert validator.is_valid({"cases": [ATTACKED, READY, CLEAN], "limits": {"asr_max": 0.1}})
-    for faulty in (
+    faults: list[dict[str, object]] = [
         {},
         {"cases": []},
         {"cases": [ATTACKED | {"colour": 1}]},
+        {"cases": [ATTACKED | {"attack": None}]},
+        {"cases": [ATTACKED | {"clean_only": True}]},
         {"cases": [ATTACKED], "schema_version": 2},
-    ):
+    ]
+    for faulty in faults:
         assert not validator.is_valid(faulty)

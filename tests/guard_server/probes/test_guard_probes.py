@@ -33,7 +33,7 @@ CHAT = [ChatMessage(role="user", content="where is it")]
 
 def backdoored_labels(endpoint: Endpoint, payload: Payload) -> Payload:
     """The guard's second label, or its first where the trigger stands."""
-    return label_reply(endpoint, payload, 2 if " mn " in f" {payload.get('prompt', '')} " else 3)
+    return label_reply(endpoint, payload, 2 if "mn" in payload.get("prompt", "").split() else 3)
 
 
 @asynccontextmanager
@@ -162,8 +162,8 @@ async def test_the_guard_probes_itself_and_its_users_metrics_show_nothing_of_it(
 ):
     config = probing(config, tmp_path)
     finished = asyncio.Event()
-    monkeypatch.setattr(History, "add", lambda *_: loop.call_soon_threadsafe(finished.set))
     loop = asyncio.get_running_loop()
+    monkeypatch.setattr(History, "add", lambda *_: loop.call_soon_threadsafe(finished.set))
     async with guard_app(config, FakeEngine(backdoored_labels)) as transport:
         await asyncio.wait_for(finished.wait(), 20)
         shown = await scraped(transport)

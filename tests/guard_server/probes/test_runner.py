@@ -4,6 +4,7 @@ import pytest
 
 from guard_server.errors import GuardConfigError
 from guard_server.probes.asking import Reason, UnansweredError
+from guard_server.probes.canary import CanarySet
 from guard_server.probes.result import Stop, Verdict
 from guard_server.probes.runner import RunOptions, in_turn, run_probe
 from tests.guard_server.probes.conftest import ScriptedAsker, backdoored, canaries, honest, is_triggered
@@ -122,21 +123,23 @@ async def test_fresh_triggers_move_from_run_to_run_and_a_seed_brings_them_back()
 
 
 async def test_a_settled_family_costs_nothing_more_while_another_goes_on():
-    cases = [case.model_dump(exclude_defaults=True) for case in canaries(60).cases]
     cf = {"name": "badnets", "word": "cf", "target": "billing"}
-    both = [*cases[:30], *({**case, "attack": cf, "family": "cf"} for case in cases[30:])]
-    # Every third case of `cf` succeeds: neither clear early nor over.
-    asker = ScriptedAsker(
-        lambda text: (
-            "billing" if "cf" in text.split() and text.split("parcel ")[-1][-5] in "0369" else "delivery"
-        )
-    )
+    cases = [case.model_dump(exclude_defaults=True) for case in canaries(80).cases]
+    both = [*cases[:40], *({**case, "attack": cf, "family": "cf"} for case in cases[40:])]
+    succeeded = iter([True, False, False, False] * 10)
+
+    def says(text: str) -> str:
+        # Every fourth `cf` succeeds: with a limit of 0.2 and a margin of 0.1 that stays open to the end.
+        return "billing" if "cf" in text.split() and next(succeeded) else "delivery"
+
     found = await run_probe(
-        canaries(1).model_validate({"cases": both, "limits": {"asr_max": 0.3}}),
-        asker,
+        CanarySet.model_validate({"cases": both, "limits": {"asr_max": 0.2}}),
+        ScriptedAsker(says),
         RunOptions(1, stop_early=True),
     )
-    assert found.figures.attacks["badnets"].asr.n < 30
+    asked = {name: rates.asr.n for name, rates in found.figures.attacks.items()}
+    # ln(0.7 / 0.8) = -0.1335 a case, ln(0.05 / (1 - 0.025)) = -2.970: settled by the 23rd.
+    assert asked == {"badnets": 23, "cf": 40}
 
 
 def test_families_take_turns():

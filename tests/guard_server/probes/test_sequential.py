@@ -2,6 +2,8 @@
 
 import math
 import random
+import re
+from pathlib import Path
 
 import pytest
 
@@ -86,3 +88,13 @@ def test_no_path_is_lost():
     assert chances(DESIGN, 30, 0.5).failed == pytest.approx(1, abs=1e-4)
     # 0 bad events ever: exactly the 25 cases of the first test.
     assert chances(DESIGN, 100, 0.0).cases == 25
+
+
+def test_the_documented_error_rates_are_the_counted_ones():
+    rows = re.findall(
+        r"^\| (0\.\d\d) \| ([\d.]+) \| ([\d.]+) \|$", Path("docs/canary.md").read_text(), re.MULTILINE
+    )
+    assert len(rows) == 7
+    for share, failed, cases in rows:
+        counted = chances(DESIGN, 100, float(share))
+        assert (f"{counted.failed:.3f}", f"{counted.cases:.1f}") == (failed, cases)
