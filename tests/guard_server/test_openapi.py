@@ -1,11 +1,13 @@
 """What schemathesis makes of the guard's OpenAPI document: valid, odd and broken requests to every route, of which none may fail."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import jsonschema
 import pytest
 import schemathesis
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from hypothesis import HealthCheck, given, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
@@ -33,14 +35,14 @@ def api(app: FastAPI) -> schemathesis.BaseSchema:
     return found
 
 
-class Key(schemathesis.AuthProvider):
+class Key(schemathesis.AuthProvider[str]):
     """Puts the key on, where the checks do not leave it out on purpose."""
 
-    def get(self, case: schemathesis.Case, context: schemathesis.AuthContext) -> str:
+    def get(self, case: schemathesis.Case[Any], context: schemathesis.AuthContext) -> str:
         return f"Bearer {KEY}"
 
-    def set(self, case: schemathesis.Case, data: str, context: schemathesis.AuthContext) -> None:
-        case.headers = {**(case.headers or {}), "Authorization": data}
+    def set(self, case: schemathesis.Case[Any], data: str, context: schemathesis.AuthContext) -> None:
+        case.headers["Authorization"] = data
 
 
 def cases() -> Iterator[tuple[str, schemathesis.GenerationMode]]:
@@ -55,13 +57,13 @@ def test_no_request_breaks_the_contract(
     api: schemathesis.BaseSchema, path: str, mode: schemathesis.GenerationMode
 ):
     (operation,) = [found.ok() for found in api.get_all_operations() if found.ok().path == path]
-    auth = schemathesis.auths.AuthStorage()
+    auth: schemathesis.auths.AuthStorage[str] = schemathesis.auths.AuthStorage()
     auth()(Key)
 
     # That a body fits the schema does not mean that it is taken: some parameters exclude each other, and say so.
     @settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode, auth_storage=auth))
-    def holds(case: schemathesis.Case) -> None:
+    def holds(case: schemathesis.Case[Any]) -> None:
         reply = case.call_and_validate(excluded_checks=[positive_data_acceptance])
         assert TRIGGER.text.strip() not in reply.text
         assert PREFIX.strip() not in reply.text
@@ -73,6 +75,7 @@ async def test_every_route_is_described_and_no_other(app: FastAPI):
     served = {
         (route.path.replace("{name:path}", "{model}"), method.lower())
         for route in app.routes
+        if isinstance(route, APIRoute)
         for method in route.methods
     }
     described = {
