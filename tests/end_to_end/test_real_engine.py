@@ -174,8 +174,8 @@ def test_an_answer_keeps_to_a_schema(guard: Guard, writer: Path):
         )
     assert json.loads(reply.choices[0].message.content)["by"] in {"van", "ship"}
     assert reply.model_extra["p2p_guard"]["outcome"] == "projected"
+    bad = {"name": "bad", "schema": {"type": "nothing of the kind"}}
     with guard.client() as client, pytest.raises(openai.BadRequestError, match="schema"):
-        bad = {"name": "bad", "schema": {"type": "nothing of the kind"}}
         client.chat.completions.create(**asked, response_format={"type": "json_schema", "json_schema": bad})
 
 
