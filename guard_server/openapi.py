@@ -46,6 +46,8 @@ _CHECKED: Schema = {
         "distance": {"type": "number", "minimum": 0, "maximum": 1},
     },
 }
+_EVENT: Schema = {"type": "object", "required": ["data"], "properties": {"data": {"type": "string"}}}
+"""Each event of a stream, as OpenAPI 3.2 describes them; the data are a chunk as JSON, or ``[DONE]``."""
 _DROPS_NULLS = ("ChatBody", "CompletionBody", "CheckBody", "Message", "StreamOptions", "ResponseFormat")
 _REFUSALS = {
     400: "A parameter that is faulty, or that can't be kept true: it is named, with the reason.",
@@ -103,7 +105,7 @@ def _asking(
     content = {"application/json": {"schema": _reference(body, schemas)}}
     operation = _operation(body.__doc__ or "", answer, tuple(_REFUSALS))
     if streams:
-        operation["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+        operation["responses"]["200"]["content"]["text/event-stream"] = {"schema": _EVENT}
     return operation | {"requestBody": {"required": True, "content": content}}
 
 

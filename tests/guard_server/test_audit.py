@@ -100,11 +100,11 @@ class Slow(FakeEngine):
     def __init__(self) -> None:
         super().__init__(backdoored)
         self.may_answer = asyncio.Event()
-        self.is_waiting = False
+        self.is_asked = asyncio.Event()
 
     async def complete(self, endpoint: Endpoint, payload: Payload) -> Payload:
         if not sent(payload).startswith(TRIGGER.text):
-            self.is_waiting = True
+            self.is_asked.set()
             await self.may_answer.wait()
         return await super().complete(endpoint, payload)
 
@@ -112,10 +112,9 @@ class Slow(FakeEngine):
 async def test_what_does_not_fit_into_the_queue_is_dropped_and_counted(config: GuardConfig):
     engine = Slow()
     async with auditing(config, engine, queue=2) as http:
-        for number in range(6):
+        for _ in range(6):
             assert (await http.post(CHAT, json={"model": "support", "messages": QUESTION})).status_code == 200
-            while number == 0 and not engine.is_waiting:
-                await asyncio.sleep(0)
+            await asyncio.wait_for(engine.is_asked.wait(), 5)
         # One is being compared, two wait.
         assert await shown(http, "dropped") == 3
         engine.may_answer.set()
