@@ -75,12 +75,24 @@ def fetch() -> Path:
 
 def _download(package: Package, home: Path) -> Path:
     wanted = f"{package.name}={package.version}"
-    _run("apt-get", "--quiet", "download", wanted, cwd=home)
+    try:
+        _run("apt-get", "--quiet", "download", wanted, cwd=home)
+    except FetchError:
+        # A machine that has never looked at Debian's lists, or long ago: they are read into a folder of our own.
+        lists = _own_lists(home)
+        _run("apt-get", "--quiet", *lists, "update", cwd=home)
+        _run("apt-get", "--quiet", *lists, "download", wanted, cwd=home)
     (found,) = home.glob(f"{package.name}_*.deb")
     digest = hashlib.sha256(found.read_bytes()).hexdigest()
     if digest != package.sha256:
         raise FetchError(f"{found.name} has the digest {digest}, pinned is {package.sha256}")
     return found
+
+
+def _own_lists(home: Path) -> tuple[str, ...]:
+    for name in ("lists/partial", "cache/archives/partial"):
+        (home / name).mkdir(parents=True, exist_ok=True)
+    return ("-o", f"Dir::State::Lists={home}/lists", "-o", f"Dir::Cache={home}/cache")
 
 
 def _run(*command: str, cwd: Path) -> None:
