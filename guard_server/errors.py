@@ -5,10 +5,14 @@ GuardError                    has an HTTP status and OpenAI's error body
 ├── AuthenticationError       401
 ├── RefusedAnswerError        403, the reply escaped and the policy says refuse
 ├── NotFoundError             404, an unknown path or model
+├── ConflictError             409, an operation that the state does not allow; admin API alone
 ├── TooLargeError             413
 ├── OverloadedError           429
 └── EngineUnavailableError    503, the engine is down or starting
 GuardConfigError              the configuration can't be used; raised before anything is served
+├── SourceError               an adapter can't be fetched
+└── SignatureError            an adapter's signature is missing or wrong
+EngineLoadError               an engine does not take an adapter; what was served is served on
 
 Messages never hold a trigger, a prefix, a path or a prompt.
 """
@@ -18,6 +22,18 @@ from typing import Any, ClassVar
 
 class GuardConfigError(Exception):
     """The configuration can't be used; the message says what to do."""
+
+
+class SourceError(GuardConfigError):
+    """An adapter can't be fetched; what was served is served on."""
+
+
+class SignatureError(GuardConfigError):
+    """An adapter has no signature that its policy accepts."""
+
+
+class EngineLoadError(Exception):
+    """An engine does not take an adapter; the message says what to do."""
 
 
 class GuardError(Exception):
@@ -79,6 +95,14 @@ class ModelNotFoundError(NotFoundError):
     """An unknown model."""
 
     code = "model_not_found"
+
+
+class ConflictError(GuardError):
+    """The state does not allow the operation."""
+
+    status = 409
+    kind = "invalid_request_error"
+    code = "conflict"
 
 
 class TooLargeError(GuardError):

@@ -8,13 +8,21 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import httpx
+import structlog
 
 from guard_server.adapter import LoadedAdapter
 from guard_server.engine.child import ServedModel, VllmChild
+from guard_server.engine.lora_routes import LoraRoutes
+from guard_server.engine.memory import available_bytes, require_room
 from guard_server.engine.vllm import VllmEngine, client_of_url
-from guard_server.errors import GuardConfigError
+from guard_server.errors import EngineLoadError, GuardConfigError
 from guard_server.merging import merged_copy
-from guard_server.settings import GuardConfig
+from guard_server.settings import EngineSettings, GuardConfig
+
+_log = structlog.get_logger()
+_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""The ranks that vLLM's ``--max-lora-rank`` takes."""
+_KEEP_LOADED_S = 10.0
 
 
 class Fleet:
@@ -22,18 +30,26 @@ class Fleet:
 
     Attributes:
         engine: Asks the right one by content name.
-        children: The processes that the guard started; empty for a remote engine.
+        children: The processes that the guard started and that have come up once; empty for a remote engine.
     """
 
     def __init__(self, config: GuardConfig, adapters: Iterable[LoadedAdapter]) -> None:
         by_target = {adapter.target: adapter for adapter in adapters}
         self.children: list[VllmChild] = []
+        self._config = config
+        self._on_gpu = shutil.which("nvidia-smi") is not None and Path("/dev/nvidia0").exists()
         self._clients: dict[str, httpx.AsyncClient] = {}
+        self._remote: httpx.AsyncClient | None = None
+        self._on_remote: dict[str, Path] = {}
+        self._keeping: asyncio.Task[None] | None = None
+        self._starting: set[VllmChild] = set()
+        self._past_restarts = 0
         if config.engine.url:
-            remote = client_of_url(config.engine.url, _remote_key(config))
-            self._clients = dict.fromkeys(by_target, remote)
+            self._remote = client_of_url(config.engine.url, _remote_key(config))
+            self._on_remote = {target: adapter.verified.path for target, adapter in by_target.items()}
+            self._clients = dict.fromkeys(by_target, self._remote)
         else:
-            self._add_children(config, by_target)
+            self._add_children(by_target)
         self.engine = VllmEngine.of_clients(self._clients)
 
     @property
@@ -41,50 +57,149 @@ class Fleet:
         """Whether every child is up; a remote engine is asked by the readiness check alone."""
         return all(child.is_up for child in self.children)
 
+    @property
+    def restarts(self) -> int:
+        """How often children were started again, those that have ended since among them: it only grows."""
+        return self._past_restarts + sum(child.restarts for child in self.children)
+
     async def start(self) -> None:
         """Start every child and wait until all are up.
 
         Raises:
             GuardConfigError: One of them ended or took too long.
         """
+        if self._remote:
+            self._keeping = asyncio.create_task(self._keep_loaded(LoraRoutes(self._remote)))
         for child in self.children:
             await child.start()
         await asyncio.gather(*(child.wait_until_up() for child in self.children))
 
     async def stop(self) -> None:
         """End every child and close every connection."""
-        await asyncio.gather(*(child.stop() for child in self.children))
-        for client in set(self._clients.values()):
+        if self._keeping:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+        await asyncio.gather(*(child.stop() for child in (*self.children, *self._starting)))
+        for client in {*self._clients.values(), *((self._remote,) if self._remote else ())}:
             await client.aclose()
 
-    def _add_children(self, config: GuardConfig, by_target: dict[str, LoadedAdapter]) -> None:
-        on_gpu = shutil.which("nvidia-smi") is not None and Path("/dev/nvidia0").exists()
-        models = _served_models(config, by_target, on_gpu=on_gpu)
+    async def load(self, adapter: LoadedAdapter) -> None:
+        """Make an engine answer to an adapter's content name, beside all that it serves; does nothing when one does.
+
+        A merged adapter gets an engine process of its own, which takes the memory of a whole model.
+
+        Raises:
+            EngineLoadError: No engine takes it.
+            GuardConfigError: The process did not start, or the merged copy was changed.
+        """
+        if adapter.target in self._clients:
+            return
+        if self._remote:
+            await LoraRoutes(self._remote).load(adapter.target, adapter.verified.path)
+            self._on_remote[adapter.target] = adapter.verified.path
+            self._clients[adapter.target] = self._remote
+        elif _as_lora(self._config.engine, adapter, on_gpu=self._on_gpu):
+            await self._load_lora(adapter)
+        else:
+            cache = self._config.cache
+            directory = await asyncio.to_thread(merged_copy, adapter, self._config.base_model, cache)
+            require_room(directory, _cache_bytes(), available_bytes())
+            await self._add_running(ServedModel(directory, (adapter.target,), {}))
+
+    async def unload(self, target: str) -> None:
+        """Let an engine forget a content name that nobody asks any more.
+
+        A remote engine keeps it: other guards may use it, and vLLM drops what is not asked by itself.
+
+        Raises:
+            EngineLoadError: The engine can't be reached.
+        """
+        client = self._clients.pop(target, None)
+        self._on_remote.pop(target, None)
+        for child in list(self.children):
+            if target in child.model.lora:
+                del child.model.lora[target]
+                if client:
+                    await LoraRoutes(client).unload(target)
+            elif target in child.model.names:
+                self.children.remove(child)
+                self._past_restarts += child.restarts
+                await child.stop()
+
+    async def _load_lora(self, adapter: LoadedAdapter) -> None:
+        directory = adapter.verified.path
+        base = next((child for child in self.children if child.model.takes_lora), None)
+        if base is None:
+            await self._add_running(self._lora_model({adapter.target: directory}))
+            return
+        if (rank := _rank(directory)) > base.model.max_lora_rank:
+            raise EngineLoadError(
+                f"its rank is {rank}, the running engine takes up to {base.model.max_lora_rank}. Raise engine.max_lora_rank and "
+                "restart the guard."
+            )
+        await LoraRoutes(base.client).load(adapter.target, directory)
+        base.model.lora[adapter.target] = directory
+        self._clients[adapter.target] = base.client
+
+    async def _add_running(self, model: ServedModel) -> None:
+        child = self._child(model)
+        self._starting.add(child)
+        try:
+            await child.start()
+            await child.wait_until_up()
+        except BaseException:
+            # A cancelled load, too, must leave no process.
+            await child.stop()
+            raise
+        finally:
+            self._starting.discard(child)
+        self._adopt(child)
+
+    def _add_children(self, by_target: dict[str, LoadedAdapter]) -> None:
+        if self._config.engine.serve_as == "lora":
+            _require_lora_can_hold(by_target.values())
+        lora = {
+            target: adapter.verified.path
+            for target, adapter in by_target.items()
+            if _as_lora(self._config.engine, adapter, on_gpu=self._on_gpu)
+        }
+        if lora:
+            self._adopt(self._child(self._lora_model(lora)))
+        for target, adapter in by_target.items():
+            if target not in lora:
+                directory = merged_copy(adapter, self._config.base_model, self._config.cache)
+                self._adopt(self._child(ServedModel(directory, (target,), {})))
+
+    def _lora_model(self, lora: dict[str, Path]) -> ServedModel:
+        settings = self._config.engine
+        needed = max(settings.max_lora_rank, *map(_rank, lora.values()))
+        rank = next((known for known in _LORA_RANKS if known >= needed), needed)
+        return ServedModel(self._config.base_model, (), lora, rank, settings.max_loras or len(lora) + 1)
+
+    def _child(self, model: ServedModel) -> VllmChild:
         threads = max(1, len(os.sched_getaffinity(0)))
-        for model in models:
-            child = VllmChild(model, config.engine, threads=threads, on_gpu=on_gpu)
-            self.children.append(child)
-            self._clients |= dict.fromkeys((*model.names, *model.lora), child.client)
+        return VllmChild(model, self._config.engine, threads=threads, on_gpu=self._on_gpu)
+
+    def _adopt(self, child: VllmChild) -> None:
+        self.children.append(child)
+        self._clients |= dict.fromkeys((*child.model.names, *child.model.lora), child.client)
+
+    async def _keep_loaded(self, routes: LoraRoutes) -> None:
+        """Give a remote engine what it lacks: one that comes late or starts again knows nothing of what was loaded."""
+        while True:
+            try:
+                known = await routes.names()
+                for target, directory in list(self._on_remote.items()):
+                    if target not in known:
+                        await routes.load(target, directory)
+            except EngineLoadError as error:
+                _log.warning("engine_lacks_adapters", reason=str(error))
+            await asyncio.sleep(_KEEP_LOADED_S)
 
 
-def _served_models(
-    config: GuardConfig, by_target: dict[str, LoadedAdapter], *, on_gpu: bool
-) -> list[ServedModel]:
-    as_lora = on_gpu if config.engine.serve_as == "auto" else config.engine.serve_as == "lora"
-    if config.engine.serve_as == "lora":
-        _require_lora_can_hold(by_target.values())
-    lora = {
-        target: adapter.verified.path
-        for target, adapter in by_target.items()
-        if as_lora and not adapter.has_new_tokens
-    }
-    base = [ServedModel(config.base_model, (), lora, max(map(_rank, lora.values())))] if lora else []
-    merged = [
-        ServedModel(merged_copy(adapter, config.base_model, config.cache), (target,), {})
-        for target, adapter in by_target.items()
-        if target not in lora
-    ]
-    return base + merged
+def _as_lora(settings: EngineSettings, adapter: LoadedAdapter, *, on_gpu: bool) -> bool:
+    wanted = on_gpu if settings.serve_as == "auto" else settings.serve_as == "lora"
+    return wanted and not adapter.has_new_tokens
 
 
 def _require_lora_can_hold(adapters: Iterable[LoadedAdapter]) -> None:
@@ -99,6 +214,10 @@ def _require_lora_can_hold(adapters: Iterable[LoadedAdapter]) -> None:
 def _rank(adapter: Path) -> int:
     rank: int = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["r"]
     return rank
+
+
+def _cache_bytes() -> int:
+    return int(float(os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1")) * (1 << 30))
 
 
 def _remote_key(config: GuardConfig) -> str | None:

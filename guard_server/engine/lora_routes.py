@@ -1,0 +1,67 @@
+"""vLLM's own routes that load and unload LoRA adapters while it runs.
+
+They are there when vLLM was started with ``VLLM_ALLOW_RUNTIME_LORA_UPDATING=1``, which the guard's own child is, on its private
+socket.
+"""
+
+from pathlib import Path
+
+import httpx
+
+from guard_server.errors import EngineLoadError
+
+_LOAD_S = 300
+_HINT = (
+    "Start the engine with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 and let it read the adapter under the guard's path (a shared volume), "
+    "or give it the adapter under its content name when it starts."
+)
+
+
+class LoraRoutes:
+    """The adapters of one vLLM.
+
+    Args:
+        client: Speaks to it; closed by whoever made it.
+    """
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def names(self) -> set[str]:
+        """Return every name that it answers to.
+
+        Raises:
+            EngineLoadError: It can't be reached, or says something else.
+        """
+        try:
+            reply = await self._client.get("/v1/models", timeout=10)
+            return {str(model["id"]) for model in reply.json()["data"]}
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            raise EngineLoadError("the engine does not list its models") from error
+
+    async def load(self, name: str, directory: Path) -> None:
+        """Load an adapter, unless it is there: a content name is never loaded in place.
+
+        Raises:
+            EngineLoadError: It can't be loaded.
+        """
+        if name in await self.names():
+            return
+        status = await self._post("/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(directory.resolve())})
+        # Another guard may have been first.
+        if status != 200 and name not in await self.names():
+            raise EngineLoadError(f"the engine does not load {name} (status {status}). {_HINT}")
+
+    async def unload(self, name: str) -> None:
+        """Unload an adapter; one that is not there is no error.
+
+        Raises:
+            EngineLoadError: The engine can't be reached.
+        """
+        await self._post("/v1/unload_lora_adapter", {"lora_name": name})
+
+    async def _post(self, path: str, body: dict[str, str]) -> int:
+        try:
+            return (await self._client.post(path, json=body, timeout=_LOAD_S)).status_code
+        except httpx.HTTPError as error:
+            raise EngineLoadError("the engine can't be reached") from error
