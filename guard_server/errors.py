@@ -6,6 +6,7 @@ GuardError                    has an HTTP status and OpenAI's error body
 ├── RefusedAnswerError        403, the reply escaped and the policy says refuse
 ├── NotFoundError             404, an unknown path or model
 ├── ConflictError             409, an operation that the state does not allow; admin API alone
+├── RefusedVersionError    422, a version of an adapter that is not served; admin API alone
 ├── TooLargeError             413
 ├── OverloadedError           429
 └── EngineUnavailableError    503, the engine is down or starting
@@ -103,6 +104,14 @@ class ConflictError(GuardError):
     status = 409
     kind = "invalid_request_error"
     code = "conflict"
+
+
+class RefusedVersionError(GuardError):
+    """A version of an adapter that is not served; on the admin API alone, whose messages may name paths."""
+
+    status = 422
+    kind = "invalid_request_error"
+    code = "version_refused"
 
 
 class TooLargeError(GuardError):

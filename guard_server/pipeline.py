@@ -28,7 +28,7 @@ class GuardPipeline:
         self, adapters: Mapping[str, LoadedAdapter], engine: Engine, default_max_tokens: int = 256
     ) -> None:
         self.adapters = adapters if isinstance(adapters, Registry) else Registry(adapters)
-        self._engine = engine
+        self.engine = engine
         self._default_max_tokens = default_max_tokens
 
     def adapter(self, name: str) -> LoadedAdapter:
@@ -70,8 +70,8 @@ class GuardPipeline:
                 return await self.respond(request, held)
         task = adapter.manifest.task
         if isinstance(task, ClassificationTask):
-            return await classify(self._engine, adapter, task, request)
-        return await generate(self._engine, first_run(adapter, task, request, self._default_max_tokens))
+            return await classify(self.engine, adapter, task, request)
+        return await generate(self.engine, first_run(adapter, task, request, self._default_max_tokens))
 
     async def stream(
         self, request: GuardRequest, adapter: LoadedAdapter
@@ -79,11 +79,11 @@ class GuardPipeline:
         """Yield the verdict, the projected answer in pieces, then its usage; see :meth:`respond`."""
         task = adapter.manifest.task
         if isinstance(task, ClassificationTask):
-            for piece in _pieces(await classify(self._engine, adapter, task, request)):
+            for piece in _pieces(await classify(self.engine, adapter, task, request)):
                 yield piece
             return
         run = first_run(adapter, task, request, self._default_max_tokens)
-        async with aclosing(stream_text(self._engine, run)) as pieces:
+        async with aclosing(stream_text(self.engine, run)) as pieces:
             async for piece in pieces:
                 yield piece
 

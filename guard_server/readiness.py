@@ -28,6 +28,9 @@ class Readiness:
         engine_is_up: Whether the engine's processes are up.
         restarts: How often they were started again, so that a restarted one is asked before it counts as ready.
         clock: Seconds that only grow.
+
+    Attributes:
+        details: More for the health routes to say, by name; never a secret.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class Readiness:
         restarts: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.details: dict[str, Callable[[], object]] = {}
         self.has_started = False
         self.is_draining = False
         self._pipeline = pipeline

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from guard_server.errors import GuardConfigError
 
-
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,62}$"
 _LISTEN = r"^[^:]+:\d{1,5}$"
 
@@ -239,7 +238,15 @@ def _fault(location: tuple[int | str, ...], kind: str, message: str) -> str:
     place = ".".join(map(str, location)) or "config"
     if kind != "extra_forbidden":
         return f"{place}: {message}"
-    blocks = (GuardConfig, EngineSettings, AdapterSettings, AdapterPolicy, AuthSettings, AdminSettings, Limits)
+    blocks = (
+        GuardConfig,
+        EngineSettings,
+        AdapterSettings,
+        AdapterPolicy,
+        AuthSettings,
+        AdminSettings,
+        Limits,
+    )
     known = sorted({name for block in blocks for name in block.model_fields})
     near = get_close_matches(str(location[-1]), known, n=1)
     return f"{place}: unknown key" + (f"; did you mean {near[0]!r}?" if near else "")

@@ -40,7 +40,9 @@ class CanaryGate:
             return []
         canaries = with_policy(load_canary(policy.canary), policy)
         # A pipeline of its own: nobody but this probe can reach the version through it.
-        result = await probe_in_process(canaries, GuardPipeline({adapter.name: adapter}, self._engine), adapter.name)
+        result = await probe_in_process(
+            canaries, GuardPipeline({adapter.name: adapter}, self._engine), adapter.name
+        )
         unanswered = [f"{result.errors} questions were not answered"] if result.errors else []
         return [*broken_limits(canaries.limits, result), *unanswered]
 

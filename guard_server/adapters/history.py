@@ -23,6 +23,8 @@ class EventKind(StrEnum):
     ROLLED_BACK = "rolled_back"
     UNHEALTHY = "unhealthy"
     """A live probe broke a limit of its policy."""
+    UNLOADED = "unloaded"
+    """A staged version, or the one kept for a rollback, was let go."""
     REMOVED = "removed"
     """Its name is gone from the configuration."""
 
@@ -72,7 +74,11 @@ class History:
     ) -> None:
         """Keep an event and log it."""
         self._events.append(AdapterEvent(self._clock(), kind, adapter, version, actor, reason))
-        log = _log.warning if kind in {EventKind.REFUSED, EventKind.UNHEALTHY, EventKind.ROLLED_BACK} else _log.info
+        log = (
+            _log.warning
+            if kind in {EventKind.REFUSED, EventKind.UNHEALTHY, EventKind.ROLLED_BACK}
+            else _log.info
+        )
         log(f"adapter_{kind}", adapter=adapter, version=version, actor=actor, reason=reason)
 
     def of(self, adapter: str | None = None) -> tuple[AdapterEvent, ...]:

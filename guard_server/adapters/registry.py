@@ -46,7 +46,9 @@ class Registry(Mapping[str, LoadedAdapter]):
         """
         adapter = self._live[name]
         if name in self._withheld:
-            raise EngineUnavailableError("the model is being checked before it is served; try again shortly", "model")
+            raise EngineUnavailableError(
+                "the model is being checked before it is served; try again shortly", "model"
+            )
         with self.holding(adapter):
             yield adapter
 

@@ -3,6 +3,7 @@
 Uses the ``model-signing`` package (extra ``signing``) with elliptic-curve keys, which need no network.
 """
 
+import importlib
 from pathlib import Path
 from types import ModuleType
 
@@ -69,16 +70,18 @@ def sign(directory: Path, private_key: Path) -> Path:
     if not (directory / MANIFEST_NAME).is_file():
         raise SignatureError(f"{directory} has no {MANIFEST_NAME}: not an adapter directory")
     try:
-        signing.Config().use_elliptic_key_signer(private_key=private_key).set_hashing_config(whole).sign(directory, signature)
+        signing.Config().use_elliptic_key_signer(private_key=private_key).set_hashing_config(whole).sign(
+            directory, signature
+        )
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise SignatureError(f"can't sign with {private_key}: {type(error).__name__}") from error
     return signature
 
 
 def _module(name: str) -> ModuleType:
-    import importlib
-
     try:
         return importlib.import_module(f"model_signing.{name}")
     except ImportError as error:
-        raise SignatureError("signatures need the extra `signing`: pip install 'p2p-guard[signing]'") from error
+        raise SignatureError(
+            "signatures need the extra `signing`: pip install 'p2p-guard[signing]'"
+        ) from error

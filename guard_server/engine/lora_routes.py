@@ -47,7 +47,9 @@ class LoraRoutes:
         """
         if name in await self.names():
             return
-        status = await self._post("/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(directory.resolve())})
+        status = await self._post(
+            "/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(directory.absolute())}
+        )
         # Another guard may have been first.
         if status != 200 and name not in await self.names():
             raise EngineLoadError(f"the engine does not load {name} (status {status}). {_HINT}")

@@ -17,7 +17,14 @@ import structlog
 
 from guard_server.adapters.sources.filesystem import FilesystemPlace
 from guard_server.adapters.sources.oci import opened_artifact
-from guard_server.adapters.sources.place import MOST_BYTES, MOST_FILES, Place, is_pinned, require_inside, shown
+from guard_server.adapters.sources.place import (
+    MOST_BYTES,
+    MOST_FILES,
+    Place,
+    is_pinned,
+    require_inside,
+    shown,
+)
 from guard_server.errors import SourceError
 from p2p.errors import AdapterRefusedError
 from p2p.manifest import MANIFEST_NAME, SIGNATURE_NAME, read_manifest, verify_adapter
@@ -76,14 +83,18 @@ def _partial(home: Path) -> Iterator[Path]:
 
 def _download(place: Place, partial: Path) -> None:
     if place.size(MANIFEST_NAME) > _LARGEST_MANIFEST:
-        raise SourceError(f"its {MANIFEST_NAME} is larger than {_LARGEST_MANIFEST} bytes: no adapter of p2p-guard")
+        raise SourceError(
+            f"its {MANIFEST_NAME} is larger than {_LARGEST_MANIFEST} bytes: no adapter of p2p-guard"
+        )
     # It holds secrets: nobody else may read it, at no time.
     (partial / MANIFEST_NAME).touch(mode=0o600)
     place.download(MANIFEST_NAME, partial / MANIFEST_NAME)
     names = [require_inside(name) for name in read_manifest(partial).files]
     names += [SIGNATURE_NAME] if place.has(SIGNATURE_NAME) else []
     if len(names) > MOST_FILES or sum(map(place.size, names)) > MOST_BYTES:
-        raise SourceError(f"it has more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB: no adapter is that large")
+        raise SourceError(
+            f"it has more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB: no adapter is that large"
+        )
     for name in names:
         (partial / name).parent.mkdir(parents=True, exist_ok=True)
         place.download(name, partial / name)

@@ -3,13 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import fsspec
 
 from guard_server.adapters.sources.place import shown
 from guard_server.errors import SourceError
-
-if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
 
 _PACKAGES = {
     "s3": "s3fs",
@@ -66,16 +64,18 @@ class FilesystemPlace:
             raise SourceError(f"can't fetch {name} from {self._shown}: {type(error).__name__}") from error
 
 
-def _opened(source: str) -> "tuple[AbstractFileSystem, str]":
-    import fsspec
-
+def _opened(source: str) -> tuple[fsspec.AbstractFileSystem, str]:
     scheme = source.partition("://")[0] if "://" in source else "file"
     try:
         # A file system of an earlier call may remember what a moving revision was.
-        found: tuple[AbstractFileSystem, str] = fsspec.url_to_fs(source, skip_instance_cache=True)
+        found: tuple[fsspec.AbstractFileSystem, str] = fsspec.url_to_fs(source, skip_instance_cache=True)
     except ImportError as error:
         package = _PACKAGES.get(scheme, f"fsspec's package for {scheme}://")
-        raise SourceError(f"{shown(source)} needs a package that is not installed: `pip install {package}`") from error
+        raise SourceError(
+            f"{shown(source)} needs a package that is not installed: `pip install {package}`"
+        ) from error
     except (ValueError, OSError) as error:
-        raise SourceError(f"{shown(source)} is no source that fsspec knows: {type(error).__name__}") from error
+        raise SourceError(
+            f"{shown(source)} is no source that fsspec knows: {type(error).__name__}"
+        ) from error
     return found

@@ -53,7 +53,9 @@ class Reference(NamedTuple):
         """
         found = _REFERENCE.fullmatch(source)
         if found is None:
-            raise SourceError("an OCI source is oci://registry/repository:tag or oci://registry/repository@sha256:<64 hex>")
+            raise SourceError(
+                "an OCI source is oci://registry/repository:tag or oci://registry/repository@sha256:<64 hex>"
+            )
         return cls(found["registry"], found["repository"], found["tag"] or found["digest"])
 
     @property
@@ -127,7 +129,9 @@ class OciArtifact:
                 raise SourceError("the artifact's manifest is too large")
         wanted = self._reference.version
         if wanted.startswith("sha256:") and wanted != f"sha256:{hashlib.sha256(content).hexdigest()}":
-            raise SourceError("the registry's manifest is not what the source's digest says: do not use this source")
+            raise SourceError(
+                "the registry's manifest is not what the source's digest says: do not use this source"
+            )
         return content
 
     def _get(self, path: str, accept: str = "*/*") -> Iterator[bytes]:
@@ -135,17 +139,23 @@ class OciArtifact:
         url = f"{self._reference.root}/v2/{self._reference.repository}/{path}"
         try:
             for _ in range(2):
-                headers = {"accept": accept} | ({"authorization": self._authorization} if self._authorization else {})
+                headers = {"accept": accept} | (
+                    {"authorization": self._authorization} if self._authorization else {}
+                )
                 with self._client.stream("GET", url, headers=headers) as reply:
                     if reply.status_code == 401 and self._authorization is None:
                         self._authorization = self._authorize(reply.headers.get("www-authenticate", ""))
                         continue
                     if reply.status_code != 200:
-                        raise SourceError(f"the registry {self._reference.registry} answers {reply.status_code}: {_hint(reply)}")
+                        raise SourceError(
+                            f"the registry {self._reference.registry} answers {reply.status_code}: {_hint(reply)}"
+                        )
                     yield from reply.iter_bytes()
                     return
         except httpx.HTTPError as error:
-            raise SourceError(f"the registry {self._reference.registry} fails: {type(error).__name__}") from error
+            raise SourceError(
+                f"the registry {self._reference.registry} fails: {type(error).__name__}"
+            ) from error
 
     def _authorize(self, challenge: str) -> str:
         """Return the header that a challenge asks for, with the credentials of docker's configuration where there are some."""
@@ -156,7 +166,9 @@ class OciArtifact:
         asked = dict(re.findall(r'(\w+)="([^"]*)"', rest))
         realm = urlsplit(asked.pop("realm", ""))
         if scheme.lower() != "bearer" or not (realm.scheme == "https" or _is_local(realm.netloc)):
-            raise SourceError(f"the registry {self._reference.registry} wants credentials: `docker login` writes them")
+            raise SourceError(
+                f"the registry {self._reference.registry} wants credentials: `docker login` writes them"
+            )
         known = {name: asked[name] for name in ("service", "scope") if name in asked}
         reply = self._client.get(
             realm.geturl(), params=known, headers={"authorization": f"Basic {basic}"} if basic else {}
@@ -165,7 +177,9 @@ class OciArtifact:
             said = reply.json()
             return f"Bearer {said.get('token') or said['access_token']}"
         except (ValueError, KeyError, AttributeError) as error:
-            raise SourceError(f"the registry {self._reference.registry} gives no token: status {reply.status_code}") from error
+            raise SourceError(
+                f"the registry {self._reference.registry} gives no token: status {reply.status_code}"
+            ) from error
 
 
 @contextmanager
@@ -190,7 +204,9 @@ def _layers(content: bytes) -> dict[str, Layer]:
             if _TITLE in (layer.get("annotations") or {})
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SourceError("the artifact is no list of files: push an adapter's files with `oras push ... *`") from error
+        raise SourceError(
+            "the artifact is no list of files: push an adapter's files with `oras push ... *`"
+        ) from error
     if any(not re.fullmatch(r"sha256:[0-9a-f]{64}", layer.digest) for layer in layers.values()):
         raise SourceError("the artifact names files by another digest than SHA-256")
     return layers

@@ -36,7 +36,9 @@ def require_inside(name: str) -> str:
     """
     path = PurePosixPath(name)
     if not name or path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
-        raise SourceError("the manifest names a file outside of the adapter's directory: do not use this source")
+        raise SourceError(
+            "the manifest names a file outside of the adapter's directory: do not use this source"
+        )
     return name
 
 
