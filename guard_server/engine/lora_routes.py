@@ -48,7 +48,7 @@ class LoraRoutes:
         if name in await self.names():
             return
         status = await self._post(
-            "/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(directory.absolute())}
+            "/v1/load_lora_adapter", {"lora_name": name, "lora_path": _absolute(directory)}
         )
         # Another guard may have been first.
         if status != 200 and name not in await self.names():
@@ -67,3 +67,8 @@ class LoraRoutes:
             return (await self._client.post(path, json=body, timeout=_LOAD_S)).status_code
         except httpx.HTTPError as error:
             raise EngineLoadError("the engine can't be reached") from error
+
+
+def _absolute(directory: Path) -> str:
+    """Return the path as an engine in another directory finds it."""
+    return str(directory.absolute())
