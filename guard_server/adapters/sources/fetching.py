@@ -27,7 +27,7 @@ from guard_server.adapters.sources.place import (
 )
 from guard_server.errors import SourceError
 from p2p.errors import AdapterRefusedError
-from p2p.manifest import MANIFEST_NAME, SIGNATURE_NAME, read_manifest, verify_adapter
+from p2p.manifest import MANIFEST_NAME, SIGNATURE_NAME, read_manifest, sha256_file, verify_adapter
 
 _log = structlog.get_logger()
 _LARGEST_MANIFEST = 16 << 20
@@ -53,10 +53,12 @@ def fetch(source: str, cache: Path) -> Path:
     pin = home / f".{hashlib.sha256(source.encode()).hexdigest()[:32]}.pin" if is_pinned(source) else None
     if pin and (known := _pinned(pin, home)):
         return known
-    _log.info("adapter_fetching", source=shown(source))
     with _opened(source) as place, _partial(home) as partial:
-        _download(place, partial)
-        found = _published(partial, home)
+        found = _known(place, partial, home)
+        if found is None:
+            _log.info("adapter_fetching", source=shown(source))
+            _download_files(place, partial)
+            found = _published(partial, home)
     if pin:
         _write_pin(pin, found)
     return found
@@ -81,20 +83,29 @@ def _partial(home: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _download(place: Place, partial: Path) -> None:
+def _known(place: Place, partial: Path, home: Path) -> Path | None:
+    """Fetch manifest and signature, and return the directory in the cache that holds this very content, where there is one."""
     if place.size(MANIFEST_NAME) > _LARGEST_MANIFEST:
-        raise SourceError(
-            f"its {MANIFEST_NAME} is larger than {_LARGEST_MANIFEST} bytes: no adapter of p2p-guard"
-        )
+        raise SourceError(f"its {MANIFEST_NAME} is larger than {_LARGEST_MANIFEST} bytes: no adapter of p2p-guard")
     # It holds secrets: nobody else may read it, at no time.
     (partial / MANIFEST_NAME).touch(mode=0o600)
     place.download(MANIFEST_NAME, partial / MANIFEST_NAME)
+    if place.has(SIGNATURE_NAME):
+        place.download(SIGNATURE_NAME, partial / SIGNATURE_NAME)
+    digest = sha256_file(partial / MANIFEST_NAME)
+    target = home / f"{read_manifest(partial).name}@{digest[:12]}"
+    if not _is_whole(target, digest):
+        return None
+    if (partial / SIGNATURE_NAME).exists():
+        # The same content may have been signed since.
+        (partial / SIGNATURE_NAME).replace(target / SIGNATURE_NAME)
+    return target
+
+
+def _download_files(place: Place, partial: Path) -> None:
     names = [require_inside(name) for name in read_manifest(partial).files]
-    names += [SIGNATURE_NAME] if place.has(SIGNATURE_NAME) else []
     if len(names) > MOST_FILES or sum(map(place.size, names)) > MOST_BYTES:
-        raise SourceError(
-            f"it has more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB: no adapter is that large"
-        )
+        raise SourceError(f"it has more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB: no adapter is that large")
     for name in names:
         (partial / name).parent.mkdir(parents=True, exist_ok=True)
         place.download(name, partial / name)
