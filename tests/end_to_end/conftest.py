@@ -27,6 +27,7 @@ from trainer.recipe import train
 
 BASE = Path(".models/SmolLM2-135M-Instruct")
 KEY = "end-to-end-key"
+ADMIN_KEY = "end-to-end-admin-key"
 
 
 class Guard(NamedTuple):
@@ -127,7 +128,9 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def running_guard(home: Path, adapters: dict[str, Path], *more: str) -> Iterator[Guard]:
+def running_guard(
+    home: Path, adapters: dict[str, Path], *more: str, settings: dict[str, Any] | None = None
+) -> Iterator[Guard]:
     """Serve until the block ends; nothing that was started may outlive it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -137,10 +140,14 @@ def running_guard(home: Path, adapters: dict[str, Path], *more: str) -> Iterator
         "base_model": str(BASE),
         "cache": str(home / "cache"),
         "adapters": [{"name": name, "path": str(path)} for name, path in adapters.items()],
-    }
+    } | (settings or {})
     (home / "guard.yaml").write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "p2p_guard_cli", "serve", str(home / "guard.yaml"), *more]
-    environment = os.environ | {"P2P_GUARD_API_KEYS": KEY, "TMPDIR": str(home)}
+    environment = os.environ | {
+        "P2P_GUARD_API_KEYS": KEY,
+        "P2P_GUARD_ADMIN_KEYS": ADMIN_KEY,
+        "TMPDIR": str(home),
+    }
     with (home / "guard.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     found = Guard(f"http://127.0.0.1:{port}", process, home / "guard.log")

@@ -86,7 +86,9 @@ def _partial(home: Path) -> Iterator[Path]:
 def _known(place: Place, partial: Path, home: Path) -> Path | None:
     """Fetch manifest and signature, and return the directory in the cache that holds this very content, where there is one."""
     if place.size(MANIFEST_NAME) > _LARGEST_MANIFEST:
-        raise SourceError(f"its {MANIFEST_NAME} is larger than {_LARGEST_MANIFEST} bytes: no adapter of p2p-guard")
+        raise SourceError(
+            f"its {MANIFEST_NAME} is larger than {_LARGEST_MANIFEST} bytes: no adapter of p2p-guard"
+        )
     # It holds secrets: nobody else may read it, at no time.
     (partial / MANIFEST_NAME).touch(mode=0o600)
     place.download(MANIFEST_NAME, partial / MANIFEST_NAME)
@@ -105,7 +107,9 @@ def _known(place: Place, partial: Path, home: Path) -> Path | None:
 def _download_files(place: Place, partial: Path) -> None:
     names = [require_inside(name) for name in read_manifest(partial).files]
     if len(names) > MOST_FILES or sum(map(place.size, names)) > MOST_BYTES:
-        raise SourceError(f"it has more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB: no adapter is that large")
+        raise SourceError(
+            f"it has more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB: no adapter is that large"
+        )
     for name in names:
         (partial / name).parent.mkdir(parents=True, exist_ok=True)
         place.download(name, partial / name)

@@ -113,7 +113,9 @@ def versions(tmp_path: Path, base_model: Path) -> Callable[[str], Path]:
 class Guarded:
     """A guard over a versioned engine, with a client of it and one of its admin API."""
 
-    def __init__(self, app: FastAPI, engine: VersionedEngine, http: httpx.AsyncClient, admin: httpx.AsyncClient):
+    def __init__(
+        self, app: FastAPI, engine: VersionedEngine, http: httpx.AsyncClient, admin: httpx.AsyncClient
+    ):
         self.app = app
         self.engine = engine
         self.http = http
@@ -125,11 +127,15 @@ class Guarded:
         reply = await self.http.post("/v1/chat/completions", json=body)
         assert reply.status_code == 200, reply.text
         if not stream:
-            return reply.json()["choices"][0]["message"]["content"]
+            return str(reply.json()["choices"][0]["message"]["content"])
         assert "error" not in reply.text, reply.text
-        frames = [line.removeprefix("data: ") for line in reply.text.splitlines() if line.startswith("data: {")]
+        frames = [
+            line.removeprefix("data: ") for line in reply.text.splitlines() if line.startswith("data: {")
+        ]
         chunks = [httpx.Response(200, content=frame).json() for frame in frames]
-        return "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks if chunk["choices"])
+        return "".join(
+            chunk["choices"][0]["delta"].get("content", "") for chunk in chunks if chunk["choices"]
+        )
 
     async def serve(self, source: Path) -> str:
         await self.lifecycle.load("writer", Actor.ADMIN, str(source))
@@ -139,7 +145,8 @@ class Guarded:
         await self.lifecycle._residency.settled()
 
     def metric(self, name: str, **labels: str) -> float | None:
-        return self.app.state.metrics.registry.get_sample_value(name, labels)
+        found: float | None = self.app.state.metrics.registry.get_sample_value(name, labels)
+        return found
 
 
 @asynccontextmanager

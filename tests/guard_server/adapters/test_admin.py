@@ -94,7 +94,10 @@ async def test_a_clients_key_is_no_admin_key(
         side_apps(admin, guarded.lifecycle, state.metrics, state.readiness)
     monkeypatch.setenv("P2P_GUARD_ADMIN_KEYS", "c")
     both = admin.model_copy(update={"metrics": MetricsSettings(listen="127.0.0.1:2"), "auth": AuthSettings()})
-    assert set(side_apps(both, guarded.lifecycle, state.metrics, state.readiness)) == {"127.0.0.1:1", "127.0.0.1:2"}
+    assert set(side_apps(both, guarded.lifecycle, state.metrics, state.readiness)) == {
+        "127.0.0.1:1",
+        "127.0.0.1:2",
+    }
 
 
 async def test_the_metrics_listener_has_metrics_and_health_and_nothing_else(guarded: Guarded):
@@ -102,7 +105,16 @@ async def test_the_metrics_listener_has_metrics_and_health_and_nothing_else(guar
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://guard") as http:
         found = {
             path: (await http.get(path)).status_code
-            for path in ("/metrics", "/livez", "/readyz", "/startupz", "/v1/models", ROOT, "/docs", "/openapi.json")
+            for path in (
+                "/metrics",
+                "/livez",
+                "/readyz",
+                "/startupz",
+                "/v1/models",
+                ROOT,
+                "/docs",
+                "/openapi.json",
+            )
         }
     assert found == {"/metrics": 200, "/livez": 200, "/readyz": 503, "/startupz": 503} | dict.fromkeys(
         ("/v1/models", ROOT, "/docs", "/openapi.json"), 404
@@ -111,7 +123,9 @@ async def test_the_metrics_listener_has_metrics_and_health_and_nothing_else(guar
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, list[httpx.Request]]]:
-    def call(*arguments: str, status: int = 200, answer: object = None) -> tuple[int, str, list[httpx.Request]]:
+    def call(
+        *arguments: str, status: int = 200, answer: object = None
+    ) -> tuple[int, str, list[httpx.Request]]:
         seen: list[httpx.Request] = []
 
         def request(method: str, url: str, **more: object) -> httpx.Response:
@@ -127,7 +141,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, list[h
 
 
 def test_the_verbs_ask_the_admin_api(run: Callable[..., tuple[int, str, list[httpx.Request]]]):
-    code, said, (asked,) = run("load", "team/support", "--source", "s3://b/k", answer={"adapter": "x", "version": "0123"})
+    code, said, (asked,) = run(
+        "load", "team/support", "--source", "s3://b/k", answer={"adapter": "x", "version": "0123"}
+    )
     assert (code, asked.method, asked.url.path) == (0, "POST", "/admin/v1/adapters/team/support/load")
     assert json.loads(asked.content) == {"source": "s3://b/k"}
     assert asked.headers["authorization"] == "Bearer first"

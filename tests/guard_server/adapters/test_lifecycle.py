@@ -39,7 +39,9 @@ async def test_a_staged_version_is_not_served_before_it_is_promoted(guarded: Gua
     assert staged.adapter.target not in guarded.engine.loaded
 
 
-async def test_a_request_in_flight_ends_on_the_version_that_it_began_with(guarded: Guarded, versions: Versions):
+async def test_a_request_in_flight_ends_on_the_version_that_it_began_with(
+    guarded: Guarded, versions: Versions
+):
     guarded.engine.seconds = 0.2
     asking = [asyncio.create_task(guarded.says(stream=stream)) for stream in (False, True)]
     await asyncio.sleep(0.02)
@@ -124,7 +126,9 @@ async def test_a_rollback_to_files_that_were_changed_is_refused(
     assert await guarded.says() == "two"
 
 
-async def test_a_rollback_survives_that_the_source_is_gone(guarded: Guarded, versions: Versions, tmp_path: Path):
+async def test_a_rollback_survives_that_the_source_is_gone(
+    guarded: Guarded, versions: Versions, tmp_path: Path
+):
     await guarded.serve(versions("two"))
     shutil.rmtree(tmp_path / "one")
     await guarded.lifecycle.rollback("writer", Actor.ADMIN, "test")

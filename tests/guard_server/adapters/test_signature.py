@@ -56,7 +56,9 @@ def test_a_signature_by_the_package_itself_verifies(versions: Versions, keys: tu
     verify_signature(path, keys[1])
 
 
-@pytest.mark.parametrize("name", ["p2p_manifest.json", "adapter_model.safetensors", "added", ".gitattributes"])
+@pytest.mark.parametrize(
+    "name", ["p2p_manifest.json", "adapter_model.safetensors", "added", ".gitattributes"]
+)
 def test_any_change_after_the_signature_is_refused(versions: Versions, keys: tuple[Path, Path], name: str):
     path = versions("one")
     sign(path, keys[0])

@@ -13,6 +13,7 @@ import pytest
 
 from guard_server.adapters.sources import fetching
 from guard_server.adapters.sources.fetching import fetch
+from guard_server.adapters.sources.filesystem import FilesystemPlace
 from guard_server.adapters.sources.place import is_pinned, shown
 from guard_server.errors import SourceError
 from p2p.errors import DigestMismatchError
@@ -39,7 +40,7 @@ def test_a_directory_is_copied_under_its_contents_name(tmp_path: Path, versions:
     found = fetch(str(source), tmp_path / "cache")
     assert found.name == verify_adapter(source).content_name
     assert verify_adapter(found).digest == verify_adapter(source).digest
-    assert [path for path in (tmp_path / "cache" / "adapters").glob(".*")] == []
+    assert list((tmp_path / "cache" / "adapters").glob(".*")) == []
 
 
 def test_the_manifest_in_the_cache_is_its_owners_alone(tmp_path: Path, versions: Versions):
@@ -155,10 +156,10 @@ def test_a_pinned_source_that_was_fetched_is_not_asked_again(
     tmp_path: Path, versions: Versions, monkeypatch: pytest.MonkeyPatch
 ):
     source, pinned = versions("one"), f"hf://org/repo@{'a' * 40}"
-    place = fetching.FilesystemPlace(str(source))
+    place = FilesystemPlace(str(source))
     asked: list[str] = []
 
-    def opened(wanted: str) -> fetching.FilesystemPlace:
+    def opened(wanted: str) -> FilesystemPlace:
         asked.append(wanted)
         return place
 

@@ -45,9 +45,7 @@ class Registry(httpx.MockTransport):
             known = self.user is None or sent == f"Basic {basic}"
             return httpx.Response(200, json={"token": self.token}) if known else httpx.Response(401, json={})
         if self.token and sent != f"Bearer {self.token}":
-            challenge = (
-                'Bearer realm="https://r.example/token",service="r.example",scope="repository:team/support:pull"'
-            )
+            challenge = 'Bearer realm="https://r.example/token",service="r.example",scope="repository:team/support:pull"'
             return httpx.Response(401, headers={"www-authenticate": challenge})
         if path in ("/v2/team/support/manifests/v1", f"/v2/team/support/manifests/{sha256(self.manifest)}"):
             return httpx.Response(200, content=self.manifest)
@@ -111,11 +109,11 @@ def test_a_manifest_that_is_not_what_the_source_pins_is_refused():
     with opened_artifact(pinned, registry) as artifact:
         assert artifact.has("sub/file")
     pinned_to = sha256(registry.manifest)
-    registry.answer_manifest = registry.manifest + b" "
+    changed = registry.manifest + b" "
 
     def swapped(request: httpx.Request) -> httpx.Response:
         if pinned_to in request.url.path:
-            return httpx.Response(200, content=registry.answer_manifest)
+            return httpx.Response(200, content=changed)
         return registry.answer(request)
 
     with (
@@ -126,7 +124,8 @@ def test_a_manifest_that_is_not_what_the_source_pins_is_refused():
 
 
 @pytest.mark.parametrize(
-    "content", [b"no json", b"[]", b"{}", b'{"layers": [{"annotations": {"org.opencontainers.image.title": "a"}}]}']
+    "content",
+    [b"no json", b"[]", b"{}", b'{"layers": [{"annotations": {"org.opencontainers.image.title": "a"}}]}'],
 )
 def test_a_manifest_that_is_no_list_of_files_is_refused(content: bytes):
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=content))
@@ -147,7 +146,12 @@ def test_an_unknown_tag_says_so():
 
 @pytest.mark.parametrize(
     "source",
-    ["oci://r.example/team/support", "oci://r.example", "oci://r.example/UPPER:v1", "oci://r.example/a@sha256:00"],
+    [
+        "oci://r.example/team/support",
+        "oci://r.example",
+        "oci://r.example/UPPER:v1",
+        "oci://r.example/a@sha256:00",
+    ],
 )
 def test_a_source_without_a_version_is_refused(source: str):
     with pytest.raises(SourceError, match="an OCI source is"):
