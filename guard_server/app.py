@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 import structlog
 from fastapi import FastAPI, Request
@@ -11,9 +12,13 @@ from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 
 from guard_server.adapter import LoadedAdapter
+from guard_server.adapters.assembly import gated_names, make_lifecycle
+from guard_server.adapters.registry import Registry
+from guard_server.adapters.residency import AlwaysLoaded
 from guard_server.audit import AuditedPipeline
 from guard_server.engine.base import Engine
 from guard_server.engine.fleet import Fleet
+from guard_server.engine.pool import Member
 from guard_server.errors import BadRequestError, GuardConfigError, GuardError, NotFoundError
 from guard_server.metrics import GuardMetrics
 from guard_server.middleware.auth import HEALTH_PATHS, AuthMiddleware
@@ -64,20 +69,23 @@ def create_app(
     metrics = GuardMetrics(CollectorRegistry())
     if fleet:
         _show_engines(metrics, fleet)
-    pipeline = GuardPipeline(adapters, chosen, config.limits.default_max_tokens)
+    registry = Registry(adapters, gated_names(config))
+    pipeline = GuardPipeline(registry, chosen, config.limits.default_max_tokens)
     views = TwoViews(chosen, config.audit)
     audited = AuditedPipeline(pipeline, views, config.audit, metrics)
     readiness = Readiness(
         pipeline,
         metrics,
         (lambda: fleet.is_up) if fleet else (lambda: True),
-        (lambda: sum(child.restarts for child in fleet.children)) if fleet else (lambda: 0),
+        (lambda: fleet.restarts) if fleet else (lambda: 0),
     )
+    lifecycle = make_lifecycle(config, pipeline, fleet or AlwaysLoaded(), readiness, metrics)
+    beside: list[Callable[[], Awaitable[None]]] = [lifecycle.start, readiness.watch]
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # The engine starts while the listener is open, so that the health routes can say so.
-        starting = asyncio.create_task(_start(fleet, readiness, on_failure))
+        starting = asyncio.create_task(_start(fleet, beside, on_failure))
         auditing = asyncio.create_task(audited.work())
         try:
             yield
@@ -86,19 +94,22 @@ def create_app(
             starting.cancel()
             auditing.cancel()
             await asyncio.gather(starting, auditing, return_exceptions=True)
+            await lifecycle.stop()
             if fleet:
                 await fleet.stop()
 
     app = FastAPI(title="p2p-guard", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     # A path with a slash at its end is another path, not a redirection.
     app.router.redirect_slashes = False
-    app.state.readiness, app.state.metrics = readiness, metrics
+    app.state.readiness, app.state.metrics, app.state.lifecycle = readiness, metrics, lifecycle
+    # What runs beside the requests once the engine is up; more may be added before the start.
+    app.state.beside = beside
     app.include_router(GenerateRoutes(audited, metrics, readiness, config.limits).router)
     app.include_router(CheckRoute(audited, views, metrics, config.limits).router)
-    app.include_router(models_router(adapters))
+    app.include_router(models_router(registry))
     app.include_router(health_router(readiness))
     app.include_router(metrics_router(metrics.registry))
-    _add_error_shapes(app)
+    add_error_shapes(app)
     open_paths = HEALTH_PATHS if config.metrics_auth else HEALTH_PATHS | {"/metrics"}
     # The last one added is the first one met: nobody's body is read before the key, and the places, are found good.
     app.add_middleware(BodyLimitMiddleware, limit=config.limits.body_bytes, upload_s=config.limits.upload_s)
@@ -111,13 +122,23 @@ def create_app(
 
 def _show_engines(metrics: GuardMetrics, fleet: Fleet) -> None:
     for member in fleet.pool.members if fleet.pool else ():
-        metrics.engine_url_up.labels(member.name).set_function(lambda member=member: member.is_usable)
-        metrics.engine_exposed.labels(member.name).set_function(
-            lambda name=member.name: len(fleet.exposures.get(name, ()))
-        )
+        metrics.engine_url_up.labels(member.name).set_function(partial(_is_usable, member))
+        metrics.engine_exposed.labels(member.name).set_function(partial(_exposures, fleet, member.name))
 
 
-async def _start(fleet: Fleet | None, readiness: Readiness, on_failure: Callable[[], None]) -> None:
+def _is_usable(member: Member) -> float:
+    return member.is_usable
+
+
+def _exposures(fleet: Fleet, name: str) -> float:
+    return len(fleet.exposures.get(name, ()))
+
+
+async def _start(
+    fleet: Fleet | None,
+    beside: Sequence[Callable[[], Awaitable[None]]],
+    on_failure: Callable[[], None],
+) -> None:
     try:
         if fleet:
             await fleet.start()
@@ -125,10 +146,12 @@ async def _start(fleet: Fleet | None, readiness: Readiness, on_failure: Callable
         _log.critical("engine_start_failed", reason=str(error))
         on_failure()
         return
-    await readiness.watch()
+    await asyncio.gather(*(work() for work in beside))
 
 
-def _add_error_shapes(app: FastAPI) -> None:
+def add_error_shapes(app: FastAPI) -> None:
+    """Let every error of an application have OpenAI's shape."""
+
     @app.exception_handler(GuardError)
     async def guard_error(_: Request, error: GuardError) -> JSONResponse:
         return JSONResponse(error.body(), error.status, headers=dict(error.headers))

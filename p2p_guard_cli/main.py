@@ -2,7 +2,8 @@
 
 import typer
 
-from guard_server.cli import probe, serve, verify
+from guard_server.adapters_cli import adapters
+from guard_server.cli import probe, serve, sign, verify
 from p2p_guard_cli.demo_cli import demo
 from trainer.bench_cli import bench, report
 from trainer.cli import attack, evaluate, train
@@ -14,5 +15,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(attack, name="attack")
-for verb in (train, evaluate, bench, report, serve, probe, verify, demo):
+app.add_typer(adapters, name="adapters")
+for verb in (train, evaluate, bench, report, serve, probe, verify, sign, demo):
     app.command()(verb)
