@@ -145,7 +145,8 @@ def running_guard(home: Path, adapters: dict[str, Path], *more: str) -> Iterator
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     found = Guard(f"http://127.0.0.1:{port}", process, home / "guard.log")
     try:
-        found.wait_until(200, 400)
+        # As long as the guard itself waits for its engines: a machine that is busy takes minutes.
+        found.wait_until(200, 900)
         yield found
     finally:
         everything = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
