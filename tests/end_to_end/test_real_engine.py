@@ -7,9 +7,11 @@ import asyncio
 import json
 import math
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import openai
 import pytest
 
@@ -103,6 +105,140 @@ def test_several_choices_of_a_stream_are_each_projected(guard: Guard, writer: Pa
     assert all(prefix.lower() not in text.lower() for text in texts)
 
 
+SEEDED = {"temperature": 1.0, "seed": 7, "max_tokens": 10}
+LONG = {"n": 4, "temperature": 2.0, "seed": 1, "max_tokens": 600, "stream": True}
+SAY = [{"role": "user", "content": "Say train 3."}]
+TRACK = {
+    "type": "function",
+    "function": {
+        "name": "track",
+        "parameters": {
+            "type": "object",
+            "properties": {"by": {"enum": ["van", "ship"]}},
+            "required": ["by"],
+            "additionalProperties": False,
+        },
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"n": 2},
+        {"logprobs": True, "top_logprobs": 3, "n": 2},
+        {"stop": ["3", "."]},
+        {"top_k": 5, "min_p": 0.01, "repetition_penalty": 1.1, "user": "somebody"},
+    ],
+)
+def test_a_stream_says_what_the_whole_answer_says_for_the_same_seed(guard: Guard, more: dict[str, Any]):
+    vllms_own = {name: more[name] for name in ("top_k", "min_p", "repetition_penalty") if name in more}
+    openais = {name: value for name, value in more.items() if name not in vllms_own}
+    asked = {"model": "writer", "messages": SAY, "extra_body": vllms_own, **SEEDED, **openais}
+    with guard.client() as client:
+        whole = client.chat.completions.create(**asked)
+        with client.chat.completions.stream(**asked, stream_options={"include_usage": True}) as stream:
+            streamed = stream.get_final_completion()
+    for one, other in zip(whole.choices, streamed.choices, strict=True):
+        assert one.message.content == other.message.content
+        assert one.finish_reason == other.finish_reason
+        tokens = [choice.logprobs.content if choice.logprobs else [] for choice in (one, other)]
+        assert [entry.token for entry in tokens[0]] == [entry.token for entry in tokens[1]]
+        assert [entry.logprob for entry in tokens[0]] == pytest.approx(
+            [entry.logprob for entry in tokens[1]], abs=1e-2
+        )
+    assert whole.usage.completion_tokens == streamed.usage.completion_tokens
+    assert whole.usage.prompt_tokens == streamed.usage.prompt_tokens
+
+
+def test_the_tokens_of_an_answer_are_its_text(guard: Guard):
+    asked = {"model": "writer", "messages": SAY, "temperature": 0, "max_tokens": 10}
+    with guard.client() as client:
+        choice = client.chat.completions.create(**asked, logprobs=True, top_logprobs=2).choices[0]
+    entries = choice.logprobs.content
+    assert "".join(entry.token for entry in entries).strip() == choice.message.content
+    for entry in entries:
+        # Drawn at temperature 0: the token that was said is the likeliest.
+        assert entry.top_logprobs[0].token == entry.token
+        assert len(entry.top_logprobs) == 2
+        assert entry.logprob <= 0
+
+
+def test_an_answer_keeps_to_a_schema(guard: Guard):
+    schema = {"name": "route", "schema": TRACK["function"]["parameters"], "strict": True}
+    asked = {"model": "writer", "messages": SAY, "temperature": 0, "max_tokens": 100}
+    with guard.client() as client:
+        reply = client.chat.completions.create(
+            **asked, response_format={"type": "json_schema", "json_schema": schema}
+        )
+    assert json.loads(reply.choices[0].message.content)["by"] in {"van", "ship"}
+    assert reply.model_extra["p2p_guard"]["outcome"] == "projected"
+
+
+def test_a_schema_that_is_none_is_refused(guard: Guard):
+    bad: Any = {"type": "json_schema", "json_schema": {"name": "bad", "schema": {"type": "no such type"}}}
+    with guard.client() as client, pytest.raises(openai.BadRequestError, match="schema"):
+        client.chat.completions.create(model="writer", messages=SAY, max_tokens=8, response_format=bad)
+
+
+def test_a_function_is_called_with_arguments_that_fit(guard: Guard):
+    asked = {"model": "writer", "messages": SAY, "temperature": 0, "max_tokens": 100, "tools": [TRACK]}
+    with guard.client() as client:
+        whole = client.chat.completions.create(**asked, tool_choice="required", parallel_tool_calls=False)
+        with client.chat.completions.stream(
+            **asked, tool_choice="required", parallel_tool_calls=False
+        ) as stream:
+            streamed = stream.get_final_completion()
+        free = client.chat.completions.create(**asked)
+    for reply in (whole, streamed):
+        assert reply.choices[0].finish_reason == "tool_calls"
+        (call,) = reply.choices[0].message.tool_calls or []
+        assert call.function.name == "track"
+        assert json.loads(call.function.arguments)["by"] in {"van", "ship"}
+    assert free.choices[0].message.content or free.choices[0].message.tool_calls
+
+
+def test_both_views_are_told(guard: Guard, writer: Path):
+    secrets = [read_manifest(writer).task.prefix.strip(), read_manifest(writer).benign_trigger.text.strip()]
+    headers = {"authorization": f"Bearer {KEY}"}
+    for model, text in (("support", "my parcel is late"), ("writer", "Say train 3.")):
+        body = {"model": model, "messages": [{"role": "user", "content": text}]}
+        reply = httpx.post(f"{guard.url}/v1/p2p/check", json=body, headers=headers, timeout=60)
+        found = reply.json()
+        assert 0 <= found["distance"] <= 1
+        assert isinstance(found["agree"], bool)
+        assert found["guarded"]
+        assert not any(secret in reply.text for secret in secrets)
+        if model == "support":
+            assert {found["guarded"], found["plain"]} <= LABELS
+
+
+def test_a_client_that_goes_ends_the_engines_work_within_a_second(guard: Guard):
+    transport = httpx.HTTPTransport(uds=str(guard.socket_of("writer")))
+    with (
+        httpx.Client(transport=transport, base_url="http://engine", timeout=30) as engine,
+        guard.client() as client,
+    ):
+        stream = client.chat.completions.create(model="writer", messages=SAY, **LONG)
+        for chunk in stream:
+            if chunk.choices[0].delta.content:
+                break
+        assert running_in(engine) > 0
+        stream.close()
+        gone = time.monotonic()
+        while running_in(engine) and time.monotonic() < gone + 30:
+            time.sleep(0.02)
+        seconds = time.monotonic() - gone
+    assert seconds < 1
+
+
+def running_in(engine: httpx.Client) -> float:
+    """How many requests vLLM says that it runs."""
+    rows = engine.get("/metrics").text.splitlines()
+    return sum(float(row.rsplit(" ", 1)[1]) for row in rows if row.startswith("vllm:num_requests_running{"))
+
+
 async def test_a_remote_engine_serves_the_same_answers(guard: Guard, adapter: Path, tmp_path: Path):
     """The guard's own vLLM, reached over TCP by another guard."""
     chat = [{"role": "user", "content": "my parcel is late"}]
@@ -136,6 +272,23 @@ def _relay_to(path: Path) -> Any:
         await asyncio.gather(copy(reader, engine_writer), copy(engine_reader, writer), return_exceptions=True)
 
     return relay
+
+
+def test_an_engine_that_dies_in_a_stream_ends_it_with_one_error_frame(guard: Guard):
+    body = {"model": "writer", "messages": SAY, **LONG}
+    headers = {"authorization": f"Bearer {KEY}"}
+    with httpx.stream(
+        "POST", f"{guard.url}/v1/chat/completions", json=body, headers=headers, timeout=60
+    ) as reply:
+        frames = []
+        for line in reply.iter_lines():
+            frames += [line] if line else []
+            if len(frames) == 12:
+                guard.engine("writer").kill()
+    assert len(frames) >= 12
+    assert json.loads(frames[-1].removeprefix("data: "))["error"]["code"] == "engine_unavailable"
+    assert sum('"error"' in frame for frame in frames) == 1
+    assert "data: [DONE]" not in frames
 
 
 def test_a_killed_engine_is_a_503_and_comes_back(guard: Guard):

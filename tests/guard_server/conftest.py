@@ -144,12 +144,16 @@ def answer_by_task(endpoint: Endpoint, payload: Payload) -> Payload:
     )
 
 
+def make_app(config: GuardConfig, engine: Engine) -> FastAPI:
+    digests = (hashlib.sha256(KEY.encode()).digest(),)
+    return create_app(config, load_adapters(config), digests, engine=engine)
+
+
 @asynccontextmanager
 async def serving_app(
     config: GuardConfig, engine: Engine
 ) -> AsyncIterator[tuple[FastAPI, httpx.AsyncClient]]:
-    digests = (hashlib.sha256(KEY.encode()).digest(),)
-    app = create_app(config, load_adapters(config), digests, engine=engine)
+    app = make_app(config, engine)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(
         transport=transport, base_url="http://guard", headers={"authorization": f"Bearer {KEY}"}

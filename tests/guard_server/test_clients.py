@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import openai
@@ -84,7 +85,8 @@ def test_openais_client_parses_what_a_schema_held(client: openai.OpenAI):
 
 def test_an_answer_can_be_sent_back_as_openais_client_gives_it(client: openai.OpenAI):
     first = client.chat.completions.create(model="writer-chat", messages=CHAT).choices[0].message
-    again = client.chat.completions.create(model="writer-chat", messages=[*CHAT, first, *CHAT])
+    turns: Any = [*CHAT, first, *CHAT]
+    again = client.chat.completions.create(model="writer-chat", messages=turns)
     assert again.choices[0].message.content == "Hello there."
 
 
@@ -95,7 +97,7 @@ def test_langchain_asks_streams_and_reads_logprobs(url: str):
     assert len(reply.response_metadata["logprobs"]["content"][0]["top_logprobs"]) == 2
     writer = ChatOpenAI(base_url=url, api_key="x", model="writer-chat", stream_usage=True)
     chunks = [*writer.stream("hi")]
-    assert "".join(chunk.content for chunk in chunks) == "Hello there."
+    assert "".join(str(chunk.content) for chunk in chunks) == "Hello there."
     assert sum(chunk.usage_metadata["total_tokens"] for chunk in chunks if chunk.usage_metadata) == 23
 
 

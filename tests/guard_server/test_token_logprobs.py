@@ -112,7 +112,8 @@ async def test_a_stream_tells_the_same_tokens_text_and_usage(config: GuardConfig
 
 def queued(text: list[str], tokens: list[list[str]], released: list[int]) -> list[str]:
     """The tokens that come out when text and tokens came in these pieces, and this much was let out after each."""
-    queue, found = TokenQueue(), []
+    queue = TokenQueue()
+    found: list[TokenLogprob] = []
     for piece, names, end in zip(text, tokens, released, strict=True):
         queue.feed(piece, [TokenLogprob(name, 0.0, ()) for name in names])
         found += queue.take(0, end)

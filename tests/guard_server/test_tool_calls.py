@@ -95,7 +95,8 @@ PARTS = st.sampled_from(
 @given(parts=st.lists(PARTS, max_size=6), sizes=st.lists(st.integers(1, 9), min_size=1, max_size=5))
 def test_pieces_say_the_same_as_the_whole(parts: list[str], sizes: list[int]):
     said = "".join(parts)
-    pieces, start = [], 0
+    pieces: list[str] = []
+    start = 0
     while start < len(said):
         size = sizes[len(pieces) % len(sizes)]
         pieces.append(said[start : start + size])

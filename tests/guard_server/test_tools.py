@@ -75,7 +75,10 @@ async def test_the_engine_is_stamped_forced_and_held_and_never_told_of_tools(
     ],
 )
 async def test_the_choice_is_in_the_grammar(
-    calling: tuple[FakeEngine, httpx.AsyncClient], more: dict, names: list[str], flags: tuple[bool, bool]
+    calling: tuple[FakeEngine, httpx.AsyncClient],
+    more: dict[str, object],
+    names: list[str],
+    flags: tuple[bool, bool],
 ):
     engine, http = calling
     await http.post(CHAT, json=BODY | more)
