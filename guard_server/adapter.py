@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from tokenizers import Tokenizer
 
+from guard_server.adapters.signature import require_signature
+from guard_server.adapters.sources.fetching import fetch
 from guard_server.errors import GuardConfigError
 from guard_server.settings import AdapterSettings, EscapePolicy, GuardConfig
 from p2p.errors import BaseModelMismatchError
@@ -63,20 +65,34 @@ class LoadedAdapter(NamedTuple):
 
 
 def load_adapters(config: GuardConfig) -> dict[str, LoadedAdapter]:
-    """Verify every adapter of the configuration, by the name clients use.
+    """Verify every adapter of the configuration, by the names clients use.
 
     Raises:
         AdapterRefusedError: A directory is not whole, belongs to another base model, or its label words don't fit.
         GuardConfigError: An adapter would be served without the defence and nobody allowed it.
     """
-    return {wanted.name: _load(wanted, config) for wanted in config.adapters}
+    loaded = [(wanted, load_adapter(wanted, config)) for wanted in config.adapters]
+    return {name: adapter for wanted, adapter in loaded for name in wanted.names}
 
 
-def _load(wanted: AdapterSettings, config: GuardConfig) -> LoadedAdapter:
-    verified = verify_adapter(wanted.path)
+def load_adapter(wanted: AdapterSettings, config: GuardConfig) -> LoadedAdapter:
+    """Fetch an adapter where it has a source, and verify it; see :func:`load_adapters` for what it raises.
+
+    Raises:
+        SourceError: It can't be fetched.
+        SignatureError: Its policy wants a signature that it has not.
+    """
+    directory = wanted.path or fetch(str(wanted.source), config.cache)
+    return verified_adapter(directory, wanted, config)
+
+
+def verified_adapter(directory: Path, wanted: AdapterSettings, config: GuardConfig) -> LoadedAdapter:
+    """Verify a directory as the adapter that is wanted; see :func:`load_adapter` for what it raises."""
+    verified = verify_adapter(directory)
+    require_signature(directory, wanted.policy)
     verify_base_model(verified.manifest, config.base_model)
     loaded = LoadedAdapter(wanted.name, verified, wanted.unguarded, wanted.escape_policy)
-    tokenizer = _load_tokenizer(wanted.path if loaded.has_new_tokens else config.base_model)
+    tokenizer = _load_tokenizer(directory if loaded.has_new_tokens else config.base_model)
     verify_label_words(verified.manifest, lambda text: tokenizer.encode(text, add_special_tokens=False).ids)
     if wanted.unguarded and not config.unsafe_allow_unguarded:
         raise GuardConfigError(

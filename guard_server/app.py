@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 import structlog
 from fastapi import FastAPI, Request
@@ -11,9 +12,14 @@ from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 
 from guard_server.adapter import LoadedAdapter
+from guard_server.adapters.assembly import gated_names, make_lifecycle
+from guard_server.adapters.lifecycle import Lifecycle
+from guard_server.adapters.registry import Registry
+from guard_server.adapters.residency import AlwaysLoaded
 from guard_server.audit import AuditedPipeline
 from guard_server.engine.base import Engine
 from guard_server.engine.fleet import Fleet
+from guard_server.engine.pool import Member
 from guard_server.errors import BadRequestError, GuardConfigError, GuardError, NotFoundError
 from guard_server.metrics import GuardMetrics
 from guard_server.middleware.auth import HEALTH_PATHS, AuthMiddleware
@@ -26,6 +32,7 @@ from guard_server.pipeline import GuardPipeline
 from guard_server.probes.inner import inner_probers
 from guard_server.probes.metrics import ProbeMetrics
 from guard_server.probes.prober import Prober, probe_forever
+from guard_server.probes.result import ProbeResult
 from guard_server.readiness import Readiness
 from guard_server.routes.check import CHECK_PATH, CheckRoute
 from guard_server.routes.generate import CHAT_PATH, COMPLETIONS_PATH, GenerateRoutes
@@ -72,21 +79,26 @@ def create_app(  # noqa: PLR0913 - what is built outside comes in by name
     metrics.in_flight_limit.set(config.limits.in_flight)
     if fleet:
         _show_engines(metrics, fleet)
-    pipeline = GuardPipeline(adapters, chosen, config.limits.default_max_tokens)
+    registry = Registry(adapters, gated_names(config))
+    pipeline = GuardPipeline(registry, chosen, config.limits.default_max_tokens)
     views = TwoViews(chosen, config.audit)
     audited = AuditedPipeline(pipeline, views, config.audit, metrics)
     readiness = Readiness(
         pipeline,
         metrics,
         (lambda: fleet.is_up) if fleet else (lambda: True),
-        (lambda: sum(child.restarts for child in fleet.children)) if fleet else (lambda: 0),
+        (lambda: fleet.restarts) if fleet else (lambda: 0),
     )
-    probers = inner_probers(config.probes, pipeline, ProbeMetrics(metrics.registry))
+    lifecycle = make_lifecycle(config, pipeline, fleet or AlwaysLoaded(), readiness, metrics)
+    beside: list[Callable[[], Awaitable[None]]] = [lifecycle.start, readiness.watch]
+    probers = inner_probers(
+        config.probes, pipeline, ProbeMetrics(metrics.registry), partial(_judge, lifecycle, registry)
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # The engine starts while the listener is open, so that the health routes can say so.
-        starting = asyncio.create_task(_start(fleet, readiness, on_failure))
+        starting = asyncio.create_task(_start(fleet, beside, on_failure))
         auditing = asyncio.create_task(audited.work())
         probing = asyncio.create_task(_probe(probers, readiness))
         try:
@@ -97,19 +109,33 @@ def create_app(  # noqa: PLR0913 - what is built outside comes in by name
             auditing.cancel()
             probing.cancel()
             await asyncio.gather(starting, auditing, probing, return_exceptions=True)
+            await lifecycle.stop()
             if fleet:
                 await fleet.stop()
 
     app = FastAPI(title="p2p-guard", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     # A path with a slash at its end is another path, not a redirection.
     app.router.redirect_slashes = False
-    app.state.readiness, app.state.metrics = readiness, metrics
+    app.state.readiness, app.state.metrics, app.state.lifecycle = readiness, metrics, lifecycle
+    # What runs beside the requests once the engine is up; more may be added before the start.
+    app.state.beside = beside
     app.include_router(GenerateRoutes(audited, metrics, readiness, config.limits).router)
     app.include_router(CheckRoute(audited, views, metrics, config.limits).router)
-    app.include_router(models_router(adapters))
+    app.include_router(models_router(registry))
     app.include_router(health_router(readiness))
     app.include_router(metrics_router(metrics.registry))
-    _add_error_shapes(app)
+    add_error_shapes(app)
+    _add_middleware(app, config, metrics, key_digests, probe_digests)
+    return app
+
+
+def _add_middleware(
+    app: FastAPI,
+    config: GuardConfig,
+    metrics: GuardMetrics,
+    key_digests: tuple[bytes, ...],
+    probe_digests: tuple[bytes, ...],
+) -> None:
     open_paths = HEALTH_PATHS if config.metrics_auth else HEALTH_PATHS | {"/metrics"}
     # The last one added is the first one met: nobody's body is read before the key, and the places, are found good.
     app.add_middleware(BodyLimitMiddleware, limit=config.limits.body_bytes, upload_s=config.limits.upload_s)
@@ -121,15 +147,12 @@ def create_app(  # noqa: PLR0913 - what is built outside comes in by name
     app.add_middleware(AuthMiddleware, digests=known, open_paths=frozenset(open_paths))
     app.add_middleware(UnexpectedErrorMiddleware)
     app.add_middleware(RequestIdMiddleware)
-    return app
 
 
 def _show_engines(metrics: GuardMetrics, fleet: Fleet) -> None:
     for member in fleet.pool.members if fleet.pool else ():
-        metrics.engine_url_up.labels(member.name).set_function(lambda member=member: member.is_usable)
-        metrics.engine_exposed.labels(member.name).set_function(
-            lambda name=member.name: len(fleet.exposures.get(name, ()))
-        )
+        metrics.engine_url_up.labels(member.name).set_function(partial(_is_usable, member))
+        metrics.engine_exposed.labels(member.name).set_function(partial(_exposures, fleet, member.name))
 
 
 async def _probe(probers: Sequence[Prober], readiness: Readiness) -> None:
@@ -141,7 +164,26 @@ async def _probe(probers: Sequence[Prober], readiness: Readiness) -> None:
         raise
 
 
-async def _start(fleet: Fleet | None, readiness: Readiness, on_failure: Callable[[], None]) -> None:
+async def _judge(lifecycle: Lifecycle, registry: Registry, result: ProbeResult) -> None:
+    """Tell the life cycle what a probe found of the version that is served; one that was replaced meanwhile is not judged."""
+    adapter = registry.get(result.adapter)
+    if adapter and result.versions == (adapter.version,):
+        await lifecycle.live_probe(result.adapter, adapter, result.broken)
+
+
+def _is_usable(member: Member) -> float:
+    return member.is_usable
+
+
+def _exposures(fleet: Fleet, name: str) -> float:
+    return len(fleet.exposures.get(name, ()))
+
+
+async def _start(
+    fleet: Fleet | None,
+    beside: Sequence[Callable[[], Awaitable[None]]],
+    on_failure: Callable[[], None],
+) -> None:
     try:
         if fleet:
             await fleet.start()
@@ -149,10 +191,12 @@ async def _start(fleet: Fleet | None, readiness: Readiness, on_failure: Callable
         _log.critical("engine_start_failed", reason=str(error))
         on_failure()
         return
-    await readiness.watch()
+    await asyncio.gather(*(work() for work in beside))
 
 
-def _add_error_shapes(app: FastAPI) -> None:
+def add_error_shapes(app: FastAPI) -> None:
+    """Let every error of an application have OpenAI's shape."""
+
     @app.exception_handler(GuardError)
     async def guard_error(_: Request, error: GuardError) -> JSONResponse:
         return JSONResponse(error.body(), error.status, headers=dict(error.headers))

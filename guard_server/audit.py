@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import AbstractContextManager, ExitStack, aclosing
 from typing import NamedTuple
 
 import structlog
@@ -22,11 +22,19 @@ _log = structlog.get_logger()
 
 
 class _Asked(NamedTuple):
-    """A comparison that waits to be made; the guarded view may be known already."""
+    """A comparison that waits to be made; the guarded view may be known already.
+
+    Attributes:
+        adapter: The version that answered the client.
+        request: What was asked.
+        guarded: Its answer, where that is known.
+        held: Keeps the version in the engine until it is closed.
+    """
 
     adapter: LoadedAdapter
     request: GuardRequest
     guarded: Answer | None
+    held: ExitStack
 
 
 class AuditedPipeline:
@@ -55,32 +63,33 @@ class AuditedPipeline:
         self._draw = draw
         self._queue: asyncio.Queue[_Asked] = asyncio.Queue(settings.queue)
 
-    def adapter(self, name: str) -> LoadedAdapter:
-        """Return the adapter of this public name; see :meth:`GuardPipeline.adapter`."""
-        return self._pipeline.adapter(name)
+    def hold(self, name: str) -> AbstractContextManager[LoadedAdapter]:
+        """Pick the version that answers one request, both views of it; see :meth:`GuardPipeline.hold`."""
+        return self._pipeline.hold(name)
 
-    async def respond(self, request: GuardRequest) -> Reply:
-        """Return the whole answer.
+    async def respond(self, request: GuardRequest, adapter: LoadedAdapter) -> Reply:
+        """Return the whole answer of the version that the request holds.
 
         Raises:
             GuardError: As the pipeline; in ``enforce`` mode also where the second view failed, or is refused.
         """
-        if self._enforces(request):
-            return await self._judged(request)
-        adapter = self.adapter(request.model)
-        reply = await self._pipeline.respond(request)
+        if self._enforces(adapter, request):
+            return await self._judged(request, adapter)
+        reply = await self._pipeline.respond(request, adapter)
         known = reply.answers[0].logprobs if _answers_with_label(adapter) else None
         self._offer(adapter, request, likeliest_label(known))
         return reply
 
-    async def stream(self, request: GuardRequest) -> AsyncGenerator[StreamPiece, None]:
+    async def stream(
+        self, request: GuardRequest, adapter: LoadedAdapter
+    ) -> AsyncGenerator[StreamPiece, None]:
         """Yield the answer in pieces. One that waits for the second view comes as a whole."""
-        if self._enforces(request):
-            for piece in as_pieces(await self._judged(request)):
+        if self._enforces(adapter, request):
+            for piece in as_pieces(await self._judged(request, adapter)):
                 yield piece
             return
-        adapter, guarded = self.adapter(request.model), None
-        async with aclosing(self._pipeline.stream(request)) as pieces:
+        guarded: Answer | None = None
+        async with aclosing(self._pipeline.stream(request, adapter)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Delta) and piece.index == 0 and _answers_with_label(adapter):
                     guarded = guarded or likeliest_label(piece.logprobs)
@@ -97,7 +106,8 @@ class AuditedPipeline:
         while True:
             asked = await self._queue.get()
             try:
-                self._count(asked.adapter, await self._compare(asked))
+                with asked.held:
+                    self._count(asked.adapter, await self._compare(asked))
             except Exception as error:  # noqa: BLE001 - one comparison that fails may not end the audit
                 self._metrics.view_dropped.labels(asked.adapter.name).inc()
                 if not isinstance(error, GuardError):
@@ -112,32 +122,34 @@ class AuditedPipeline:
     def _is_chosen(self, adapter: LoadedAdapter, request: GuardRequest) -> bool:
         return not (adapter.unguarded or request.is_probe) and self._draw() < self._settings.share
 
-    def _enforces(self, request: GuardRequest) -> bool:
-        return self._settings.mode is AuditMode.ENFORCE and self._is_chosen(
-            self.adapter(request.model), request
-        )
+    def _enforces(self, adapter: LoadedAdapter, request: GuardRequest) -> bool:
+        return self._settings.mode is AuditMode.ENFORCE and self._is_chosen(adapter, request)
 
     def _offer(self, adapter: LoadedAdapter, request: GuardRequest, guarded: Answer | None) -> None:
         if self._settings.mode is not AuditMode.OBSERVE or not self._is_chosen(adapter, request):
             return
-        try:
-            self._queue.put_nowait(_Asked(adapter, request, guarded))
-        except asyncio.QueueFull:
+        if self._queue.full():
             self._metrics.view_dropped.labels(adapter.name).inc()
+            return
+        # The client's own hold ends with its answer; the version is wanted until it is compared.
+        held = ExitStack()
+        held.enter_context(self._pipeline.adapters.holding(adapter))
+        self._queue.put_nowait(_Asked(adapter, request, guarded, held))
 
-    async def _judged(self, request: GuardRequest) -> Reply:
+    async def _judged(self, request: GuardRequest, adapter: LoadedAdapter) -> Reply:
         """Answer, and compare at the same time; what the answer says of the guarded view is not asked again."""
-        adapter = self.adapter(request.model)
         if _answers_with_label(adapter):
             reply, plain = await together(
-                self._pipeline.respond(request), self._views.plain(adapter, request)
+                self._pipeline.respond(request, adapter), self._views.plain(adapter, request)
             )
             guarded = likeliest_label(reply.answers[0].logprobs)
             found = self._views.compare(
                 adapter, guarded or await self._views.guarded(adapter, request), plain
             )
         else:
-            reply, found = await together(self._pipeline.respond(request), self._views.both(adapter, request))
+            reply, found = await together(
+                self._pipeline.respond(request, adapter), self._views.both(adapter, request)
+            )
         self._count(adapter, found)
         if not found.agree and self._settings.action is AuditAction.REFUSE:
             raise ViewsDisagreeError("two views of the input disagree, and such answers are refused")

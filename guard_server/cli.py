@@ -1,4 +1,4 @@
-"""The verbs ``serve`` and ``verify``."""
+"""The verbs ``serve``, ``verify`` and ``sign``."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,26 +35,30 @@ def serve(
       p2p-guard serve guard.yaml --engine-url http://vllm:8000 --listen 0.0.0.0:8000
     """
     from guard_server.adapter import load_adapters
+    from guard_server.adapters.reloading import ConfigReloader
     from guard_server.app import create_app
     from guard_server.engine.fleet import Fleet
     from guard_server.log import configure_logging
     from guard_server.middleware.auth import load_key_digests
     from guard_server.middleware.probe_keys import load_probe_digests
     from guard_server.serving import GuardServer
-    from guard_server.settings import load_config
+    from guard_server.settings import GuardConfig, load_config
+    from guard_server.side_apps import side_apps
 
-    configure_logging()
-    with errors_to_exit_codes(Console(stderr=True)):
-        settings = load_config(config)
+    def adjusted(settings: GuardConfig) -> GuardConfig:
+        engine = settings.engine
         if engine_url:
-            settings = settings.model_copy(
-                update={"engine": settings.engine.model_copy(update={"url": engine_url})}
-            )
+            engine = engine.model_copy(update={"url": engine_url, "urls": ()})
         changes = {
+            "engine": engine,
             "listen": listen or settings.listen,
             "unsafe_allow_unguarded": unsafe or settings.unsafe_allow_unguarded,
         }
-        settings = settings.model_copy(update=changes)
+        return settings.model_copy(update=changes)
+
+    configure_logging()
+    with errors_to_exit_codes(Console(stderr=True)):
+        settings = adjusted(load_config(config))
         digests = load_key_digests(settings.auth)
         probe_digests = load_probe_digests(settings.auth, digests)
         adapters = load_adapters(settings)
@@ -64,7 +68,12 @@ def serve(
         app = create_app(
             settings, adapters, digests, probe_digests=probe_digests, fleet=fleet, on_failure=server.fail
         )
-    server.run(app)
+        state = app.state
+        reloader = ConfigReloader(config, settings, adjusted, state.lifecycle, state.metrics)
+        state.readiness.details["config"] = reloader.details
+        state.beside.append(reloader.watch)
+        beside = side_apps(settings, state.lifecycle, state.metrics, state.readiness)
+        server.run(app, beside)
     if server.has_failed:
         raise typer.Exit(1)
 
@@ -74,12 +83,16 @@ def verify(
     base_model: Annotated[
         Path | None, typer.Option(help="Check that it belongs to this base model, too.")
     ] = None,
+    public_key: Annotated[
+        Path | None, typer.Option(help="Check its signature with this PEM file, too.")
+    ] = None,
 ) -> None:
-    """Verify an adapter directory: its manifest, every file's digest, its base model.
+    """Verify an adapter directory: its manifest, every file's digest, its base model, its signature.
 
     Example:
       p2p-guard verify runs/support --base-model .models/SmolLM2-135M-Instruct
     """
+    from guard_server.adapters.signature import verify_signature
     from p2p.manifest import verify_adapter, verify_base_model
 
     console = Console()
@@ -87,10 +100,30 @@ def verify(
         verified = verify_adapter(adapter)
         if base_model:
             verify_base_model(verified.manifest, base_model)
+        if public_key:
+            verify_signature(adapter, public_key)
         console.print(
             f"{verified.content_name}: {len(verified.manifest.files)} files as they were published",
             markup=False,
         )
+
+
+def sign(
+    adapter: Annotated[Path, typer.Argument(help="The adapter directory.")],
+    key: Annotated[Path, typer.Option(help="A PEM file with an elliptic-curve private key.")],
+) -> None:
+    """Sign an adapter directory (OpenSSF model signing); writes model.sig into it. Needs the extra `signing`.
+
+    Examples:
+      openssl ecparam -name prime256v1 -genkey -noout -out key.pem && openssl ec -in key.pem -pubout -out key.pub
+
+      p2p-guard sign runs/support --key key.pem
+    """
+    from guard_server.adapters import signature
+
+    console = Console()
+    with errors_to_exit_codes(console):
+        console.print(f"signed: {signature.sign(adapter, key)}", markup=False, soft_wrap=True)
 
 
 def _warn_of_unguarded(names: list[str]) -> None:

@@ -7,10 +7,15 @@ GuardError                    has an HTTP status and OpenAI's error body
 │   └── ViewsDisagreeError    403, asked without the benign trigger the answer is another
 ├── NotFoundError             404, an unknown path or model
 ├── SlowUploadError           408
+├── ConflictError             409, an operation that the state does not allow; admin API alone
 ├── TooLargeError             413
+├── RefusedVersionError       422, a version of an adapter that is not served; admin API alone
 ├── OverloadedError           429
 └── EngineUnavailableError    503, the engine is down or starting
 GuardConfigError              the configuration can't be used; raised before anything is served
+├── SourceError               an adapter can't be fetched
+└── SignatureError            an adapter's signature is missing or wrong
+EngineLoadError               an engine does not take an adapter; what was served is served on
 
 Messages never hold a trigger, a prefix, a path or a prompt.
 """
@@ -22,6 +27,18 @@ from typing import Any, ClassVar
 
 class GuardConfigError(Exception):
     """The configuration can't be used; the message says what to do."""
+
+
+class SourceError(GuardConfigError):
+    """An adapter can't be fetched; what was served is served on."""
+
+
+class SignatureError(GuardConfigError):
+    """An adapter has no signature that its policy accepts."""
+
+
+class EngineLoadError(Exception):
+    """An engine does not take an adapter; the message says what to do."""
 
 
 class GuardError(Exception):
@@ -100,6 +117,14 @@ class SlowUploadError(GuardError):
     headers: Mapping[str, str] = MappingProxyType({"connection": "close"})
 
 
+class ConflictError(GuardError):
+    """The state does not allow the operation."""
+
+    status = 409
+    kind = "invalid_request_error"
+    code = "conflict"
+
+
 class TooLargeError(GuardError):
     """The body is larger than the limit."""
 
@@ -108,6 +133,14 @@ class TooLargeError(GuardError):
     code = "request_too_large"
     # What is left of the body is not read.
     headers: Mapping[str, str] = MappingProxyType({"connection": "close"})
+
+
+class RefusedVersionError(GuardError):
+    """A version of an adapter that is not served; on the admin API alone, whose messages may name paths."""
+
+    status = 422
+    kind = "invalid_request_error"
+    code = "version_refused"
 
 
 class OverloadedError(GuardError):

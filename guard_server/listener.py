@@ -1,7 +1,7 @@
 """How the guard listens: HTTP/1.1 alone, heads of a bounded size that arrive in time, and nothing told of the server."""
 
 import asyncio
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -65,7 +65,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._deadline = None
 
 
-def listener(app: ASGIApp, host: str, port: int, grace_s: int) -> uvicorn.Config:
+def listener(
+    app: ASGIApp, host: str, port: int, grace_s: int, lifespan: Literal["auto", "off"] = "auto"
+) -> uvicorn.Config:
     """Return how an application is served.
 
     Args:
@@ -73,6 +75,7 @@ def listener(app: ASGIApp, host: str, port: int, grace_s: int) -> uvicorn.Config
         host: Where it listens.
         port: The port; 0 for any that is free.
         grace_s: How long running requests may take to end.
+        lifespan: ``off`` for an application that neither starts nor stops anything.
     """
     return uvicorn.Config(
         app,
@@ -86,4 +89,5 @@ def listener(app: ASGIApp, host: str, port: int, grace_s: int) -> uvicorn.Config
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=grace_s,
+        lifespan=lifespan,
     )

@@ -4,7 +4,7 @@ Run-time LoRA is slow on vLLM's CPU back end, so there an adapter is served merg
 """
 
 import json
-import os
+import secrets
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,12 +36,20 @@ def merged_copy(adapter: LoadedAdapter, base_model: Path, cache: Path) -> Path:
     if target.is_dir():
         _require_untouched(target, adapter)
         return target
-    partial = cache / f".{adapter.target}.{os.getpid()}"
-    shutil.rmtree(partial, ignore_errors=True)
-    _merge(base_model, adapter, partial)
-    seal = {"adapter": adapter.verified.digest, "files": digest_files(partial)}
-    (partial / _SEAL).write_text(json.dumps(seal), encoding="utf-8")
-    partial.rename(target)
+    # Guards in several containers may share the cache, and have the same process ids.
+    partial = cache / f".{adapter.target}.{secrets.token_hex(8)}"
+    try:
+        _merge(base_model, adapter, partial)
+        seal = {"adapter": adapter.verified.digest, "files": digest_files(partial)}
+        (partial / _SEAL).write_text(json.dumps(seal), encoding="utf-8")
+        partial.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+        # Another guard was first.
+        _require_untouched(target, adapter)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return target
 
 

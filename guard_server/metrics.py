@@ -43,6 +43,40 @@ class GuardMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        self.adapter_switches = Counter(
+            "p2p_guard_adapter_switches_total",
+            "How often a new version took over.",
+            ("adapter",),
+            registry=registry,
+        )
+        self.adapter_rollbacks = Counter(
+            "p2p_guard_adapter_rollbacks_total",
+            "How often the version before took over again.",
+            ("adapter",),
+            registry=registry,
+        )
+        self.adapter_refusals = Counter(
+            "p2p_guard_adapter_refusals_total",
+            "Versions that were not served, by reason.",
+            ("reason",),
+            registry=registry,
+        )
+        self.adapter_info = Gauge(
+            "p2p_guard_adapter_info",
+            "1 for the version that is served.",
+            ("adapter", "version"),
+            registry=registry,
+        )
+        self.config_reloads = Counter(
+            "p2p_guard_config_reloads_total", "Reloads of guard.yaml.", ("result",), registry=registry
+        )
+        self.config_reload_success = Gauge(
+            "p2p_guard_config_last_reload_success",
+            "1 when guard.yaml, as it is now, is what is served.",
+            registry=registry,
+        )
+        self.config_reload_success.set(1)
+        self._versions: dict[str, str] = {}
         self.in_flight = Gauge("p2p_guard_requests_in_flight", "Requests being answered.", registry=registry)
         self.in_flight_limit = Gauge(
             "p2p_guard_requests_in_flight_limit", "From how many on requests get 429.", registry=registry
@@ -101,3 +135,11 @@ class GuardMetrics:
             "Requests with a prober's key being answered.",
             registry=registry,
         )
+
+    def show_version(self, adapter: str, version: str | None) -> None:
+        """Show which version of an adapter is served; None for none."""
+        if before := self._versions.pop(adapter, None):
+            self.adapter_info.remove(adapter, before)
+        if version:
+            self._versions[adapter] = version
+            self.adapter_info.labels(adapter, version).set(1)

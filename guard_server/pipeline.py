@@ -1,9 +1,10 @@
 """The guard's work on one request: stamp, ask, project, normalise."""
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 
 from guard_server.adapter import LoadedAdapter
+from guard_server.adapters.registry import Registry
 from guard_server.answers import CallPiece, Delta, Reply, StreamPiece
 from guard_server.classification import classify
 from guard_server.engine.base import Engine
@@ -19,7 +20,7 @@ class GuardPipeline:
     """Answers requests with guarded adapters.
 
     Args:
-        adapters: Verified adapters by public name.
+        adapters: Verified adapters by public name; a registry's may change while requests are answered.
         engine: Where answers come from.
         default_max_tokens: Answer tokens for a chat whose client names none, where the engine needs a number.
     """
@@ -27,8 +28,8 @@ class GuardPipeline:
     def __init__(
         self, adapters: Mapping[str, LoadedAdapter], engine: Engine, default_max_tokens: int = 256
     ) -> None:
-        self.adapters = adapters
-        self._engine = engine
+        self.adapters = adapters if isinstance(adapters, Registry) else Registry(adapters)
+        self.engine = engine
         self._default_max_tokens = default_max_tokens
 
     def adapter(self, name: str) -> LoadedAdapter:
@@ -41,24 +42,46 @@ class GuardPipeline:
             raise ModelNotFoundError("the model does not exist; GET /v1/models lists those that do", "model")
         return self.adapters[name]
 
-    async def respond(self, request: GuardRequest) -> Reply:
+    @contextmanager
+    def hold(self, name: str) -> Iterator[LoadedAdapter]:
+        """Pick the adapter of a name for one request, and keep its version in the engine until the block ends.
+
+        Everything in the answer must come from this one: another look at the name may find a newer version.
+
+        Raises:
+            ModelNotFoundError: There is none.
+            EngineUnavailableError: It has not passed its gate yet.
+        """
+        self.adapter(name)
+        with self.adapters.hold(name) as adapter:
+            yield adapter
+
+    async def respond(self, request: GuardRequest, adapter: LoadedAdapter | None = None) -> Reply:
         """Return the whole answer.
+
+        Args:
+            request: What is asked.
+            adapter: The one that the request holds; without one, it is picked and held here.
 
         Raises:
             GuardError: The request can't be served, the engine failed, or the answer was refused.
         """
-        return await answer_with(self._engine, self.adapter(request.model), request, self._default_max_tokens)
+        if adapter is None:
+            with self.hold(request.model) as held:
+                return await self.respond(request, held)
+        return await answer_with(self.engine, adapter, request, self._default_max_tokens)
 
-    async def stream(self, request: GuardRequest) -> AsyncGenerator[StreamPiece, None]:
-        """Yield the verdict, the projected answer in pieces, then its usage; see :meth:`respond` for what it raises."""
-        adapter = self.adapter(request.model)
+    async def stream(
+        self, request: GuardRequest, adapter: LoadedAdapter
+    ) -> AsyncGenerator[StreamPiece, None]:
+        """Yield the verdict, the projected answer in pieces, then its usage; see :meth:`respond`."""
         task = adapter.manifest.task
         if isinstance(task, ClassificationTask):
-            for piece in as_pieces(await classify(self._engine, adapter, task, request)):
+            for piece in as_pieces(await classify(self.engine, adapter, task, request)):
                 yield piece
             return
         run = first_run(adapter, task, request, self._default_max_tokens)
-        async with aclosing(stream_text(self._engine, run)) as pieces:
+        async with aclosing(stream_text(self.engine, run)) as pieces:
             async for piece in pieces:
                 yield piece
 

@@ -5,7 +5,8 @@ import math
 import time
 from collections.abc import Callable
 
-from guard_server.errors import GuardError, RefusedAnswerError
+from guard_server.adapter import LoadedAdapter
+from guard_server.errors import GuardError, ModelNotFoundError, RefusedAnswerError
 from guard_server.metrics import GuardMetrics
 from guard_server.pipeline import GuardPipeline
 from guard_server.prompt_guard import question
@@ -28,6 +29,9 @@ class Readiness:
         engine_is_up: Whether the engine's processes are up.
         restarts: How often they were started again, so that a restarted one is asked before it counts as ready.
         clock: Seconds that only grow.
+
+    Attributes:
+        details: More for the health routes to say, by name; never a secret.
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class Readiness:
         restarts: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.details: dict[str, Callable[[], object]] = {}
         self.has_started = False
         self.is_draining = False
         self._pipeline = pipeline
@@ -57,7 +62,23 @@ class Readiness:
 
     def answered(self, name: str) -> None:
         """Note that the engine has answered a request for this adapter just now."""
-        self._answered_at[self._pipeline.adapter(name).target] = self._clock()
+        self.heard_of(self._pipeline.adapter(name).target)
+
+    def heard_of(self, target: str) -> None:
+        """Note that the engine has answered a request to this content just now, whatever name it has."""
+        self._answered_at[target] = self._clock()
+
+    async def warm_up(self, adapter: LoadedAdapter) -> bool:
+        """Ask a version that no client can reach yet, and return whether the engine answered."""
+        try:
+            async with asyncio.timeout(_CHECK_TIMEOUT_S):
+                await self._pipeline.respond(question(adapter.name, _PROMPT, 1), adapter)
+        except RefusedAnswerError:
+            pass
+        except (GuardError, TimeoutError):
+            return False
+        self.heard_of(adapter.target)
+        return True
 
     async def check(self) -> bool:
         """Ask every adapter that is due once, and return whether all answered."""
@@ -81,17 +102,17 @@ class Readiness:
             await asyncio.sleep(_EVERY_S if self.is_ready else 0.5)
 
     async def _ask(self, name: str) -> bool:
+        """Ask the adapter of a name; one that is taken away meanwhile has nothing to answer."""
         try:
-            async with asyncio.timeout(_CHECK_TIMEOUT_S):
-                await self._pipeline.respond(question(name, _PROMPT, 1))
-        except RefusedAnswerError:
-            # The engine answered; that its answer is not let through is the guard's doing.
-            pass
-        except (GuardError, TimeoutError):
-            self._answered_at.pop(self._pipeline.adapter(name).target, None)
+            with self._pipeline.hold(name) as adapter:
+                if await self.warm_up(adapter):
+                    return True
+        except ModelNotFoundError:
+            return True
+        except GuardError:
             return False
-        self.answered(name)
-        return True
+        self._answered_at.pop(adapter.target, None)
+        return False
 
     def _due(self) -> list[str]:
         """Return whom to ask: every adapter after a start, else one of each target that was not heard of lately."""

@@ -1,10 +1,28 @@
-"""The guard's HTTP server, which ends by itself when its engine can't be started."""
+"""The guard's HTTP servers, which end by themselves when the engine can't be started."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator, Mapping
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from guard_server.errors import GuardConfigError
 from guard_server.listener import listener
 from guard_server.settings import GuardConfig
+
+_BACKLOG = 2048
+_SIDE_GRACE_S = 5
+
+
+class _SideServer(uvicorn.Server):
+    """A server that leaves signals to the main one."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
 
 
 class GuardServer:
@@ -28,8 +46,55 @@ class GuardServer:
         if self._server:
             self._server.should_exit = True
 
-    def run(self, app: ASGIApp) -> None:
-        """Serve the application; returns when the server has ended."""
-        host, port = self._config.listen.rsplit(":", 1)
-        self._server = uvicorn.Server(listener(app, host, int(port), self._config.grace_s))
-        self._server.run()
+    def run(self, app: ASGIApp, beside: Mapping[str, ASGIApp] | None = None) -> None:
+        """Serve the application; returns when its server has ended.
+
+        Args:
+            app: The guard.
+            beside: More applications by the host and port that they listen on. They answer until the guard's last request has
+                ended, so that health can be asked while it drains.
+
+        Raises:
+            GuardConfigError: A listener's address can't be had.
+        """
+        side = [(_listening(listen), one) for listen, one in (beside or {}).items()]
+        main = _listening(self._config.listen)
+        self._server = uvicorn.Server(listener(app, *_place(main), self._config.grace_s))
+        with contextlib.ExitStack() as opened:
+            for one in (main, *(found for found, _ in side)):
+                opened.enter_context(one)
+            loop = self._server.config.get_loop_factory()
+            with asyncio.Runner(loop_factory=loop) as runner:
+                runner.run(self._serve(self._server, main, side))
+
+    async def _serve(
+        self, server: uvicorn.Server, main: socket.socket, side: list[tuple[socket.socket, ASGIApp]]
+    ) -> None:
+        servers = [
+            (_SideServer(listener(app, *_place(found), _SIDE_GRACE_S, lifespan="off")), found)
+            for found, app in side
+        ]
+        running = [asyncio.create_task(one.serve([found])) for one, found in servers]
+        try:
+            await server.serve([main])
+        finally:
+            for one, _ in servers:
+                one.should_exit = True
+            await asyncio.gather(*running)
+
+
+def _place(found: socket.socket) -> tuple[str, int]:
+    host, port = found.getsockname()[:2]
+    return host, port
+
+
+def _listening(listen: str) -> socket.socket:
+    host, port = listen.rsplit(":", 1)
+    try:
+        family = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0][0]
+        found = socket.create_server((host, int(port)), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise GuardConfigError(f"can't listen on {listen}: {error}") from error
+    # A child process must not keep the port.
+    found.set_inheritable(False)
+    return found

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from guard_server.errors import GuardConfigError
 
-_HTTP_URL = r"^https?://[^/@?#]+(/[^@?#]*)?$"
+_ENGINE_URL = r"^(https?://[^/@?#]+(/[^@?#]*)?|unix:///\S+)$"
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,62}$"
+_LISTEN = r"^[^:]+:\d{1,5}$"
 
 
 class _Block(BaseModel):
@@ -32,7 +34,7 @@ class EngineSettings(_Block):
     """The engine.
 
     Attributes:
-        url: A running vLLM (its root, without ``/v1``); without one, vLLM is started as a child.
+        url: A running vLLM (its root, without ``/v1``), or ``unix:///run/engine.sock``; without one, vLLM is started as a child.
         urls: Several in place of one, which serve the same adapters; the least busy one is asked.
         api_key_env: The environment variable with the remote engine's key.
         ca_file: Certificates (PEM) to trust for https in place of the system's.
@@ -45,11 +47,14 @@ class EngineSettings(_Block):
         max_num_seqs: Requests that the child runs at once.
         enforce_eager: Start without compilation: half the start time on CPU.
         startup_timeout_s: How long a start may take.
+        max_lora_rank: The rank that the child takes at least; adapters that come later may not have a higher one.
+        max_loras: LoRA adapters that one batch may hold; by default one more than are configured, for a new version
+            beside the old one.
         extra_args: More arguments for vLLM.
     """
 
-    url: str | None = Field(default=None, pattern=_HTTP_URL)
-    urls: tuple[Annotated[str, Field(pattern=_HTTP_URL)], ...] = ()
+    url: str | None = Field(default=None, pattern=_ENGINE_URL)
+    urls: tuple[Annotated[str, Field(pattern=_ENGINE_URL)], ...] = ()
     api_key_env: str | None = None
     ca_file: Path | None = None
     timeout_s: float = Field(default=600, gt=0)
@@ -60,6 +65,8 @@ class EngineSettings(_Block):
     max_num_seqs: int = Field(default=32, ge=1)
     enforce_eager: bool | None = None
     startup_timeout_s: float = Field(default=900, gt=0)
+    max_lora_rank: int = Field(default=16, ge=1, le=512)
+    max_loras: int | None = Field(default=None, ge=1)
     extra_args: tuple[str, ...] = ()
 
     @property
@@ -74,20 +81,68 @@ class EngineSettings(_Block):
         return self
 
 
+class AdapterPolicy(_Block):
+    """What an adapter must show before it is served, and while it is.
+
+    Attributes:
+        require_signature: Serve it only with an OpenSSF model signature (``model.sig``) by ``public_key``.
+        public_key: PEM file of the elliptic-curve key that signatures are verified with.
+        canary: The canary file that a new version is asked before it is promoted; without one there is no gate.
+        asr_max: Highest attack success rate of any attack, in 0..1, over the canary file's own limit.
+        clean_accuracy_min: Lowest clean accuracy, in 0..1, over the canary file's own limit.
+        rollback: Go back to the last good version when a live probe breaks a limit.
+        standby: Keep the version before loaded, so that a rollback is at once; costs its memory.
+    """
+
+    require_signature: bool = False
+    public_key: Path | None = None
+    canary: Path | None = None
+    asr_max: float | None = Field(default=None, ge=0, le=1)
+    clean_accuracy_min: float | None = Field(default=None, ge=0, le=1)
+    rollback: bool = False
+    standby: bool = False
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Self:
+        if self.require_signature and self.public_key is None:
+            raise ValueError("require_signature needs public_key")
+        if self.canary is None and (self.asr_max is not None or self.clean_accuracy_min is not None):
+            raise ValueError("asr_max and clean_accuracy_min need canary")
+        return self
+
+
 class AdapterSettings(_Block):
     """One adapter.
 
     Attributes:
         name: What clients call it.
-        path: Its directory.
+        path: Its directory, served from where it is.
+        source: Where it is fetched from into the cache, in place of ``path``: a directory, ``hf://org/repo@revision``,
+            ``oci://registry/repo:tag`` or ``@sha256:...``, ``s3://...`` or any other URL that fsspec knows.
+        aliases: More names for it.
+        policy: What it must show.
         unguarded: Serve it without the defence, to compare; needs ``unsafe_allow_unguarded`` too.
         escape_policy: What happens to a reply outside the extended half.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,62}$")
-    path: Path
+    name: str = Field(pattern=_NAME)
+    path: Path | None = None
+    source: str | None = Field(default=None, min_length=1, max_length=2048)
+    aliases: tuple[Annotated[str, Field(pattern=_NAME)], ...] = ()
+    policy: AdapterPolicy = AdapterPolicy()
     unguarded: bool = False
     escape_policy: EscapePolicy = EscapePolicy.RETRY
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that clients may use."""
+        return (self.name, *self.aliases)
+
+    @model_validator(mode="after")
+    def _has_one_place(self) -> Self:
+        if (self.path is None) == (self.source is None):
+            raise ValueError("an adapter needs exactly one of `path` and `source`")
+        return self
 
 
 class AuthSettings(_Block):
@@ -107,6 +162,30 @@ class AuthSettings(_Block):
     probe_keys_file: Path | None = None
     probe_keys_env: str = "P2P_GUARD_PROBE_KEYS"
     allow_anonymous: bool = False
+
+
+class AdminSettings(_Block):
+    """The admin API: a listener and keys of its own.
+
+    Attributes:
+        listen: Host and port.
+        keys_file: A file with one key a line.
+        keys_env: An environment variable with keys, separated by commas.
+    """
+
+    listen: str = Field(pattern=_LISTEN)
+    keys_file: Path | None = None
+    keys_env: str = "P2P_GUARD_ADMIN_KEYS"
+
+
+class MetricsSettings(_Block):
+    """One more listener for metrics and health, without keys: for Prometheus and the kubelet.
+
+    Attributes:
+        listen: Host and port.
+    """
+
+    listen: str = Field(pattern=_LISTEN)
 
 
 class Limits(_Block):
@@ -219,14 +298,18 @@ class GuardConfig(_Block):
 
     Attributes:
         listen: Host and port.
+        admin: The admin API's listener; without it there is none.
+        metrics: A listener for metrics and health alone; without it there is none.
         base_model: The directory of the base model that the adapters were trained on.
-        cache: Where merged copies are kept.
+        cache: Where fetched adapters and merged copies are kept.
         unsafe_allow_unguarded: Allow adapters to be served without the defence.
         metrics_auth: Whether ``/metrics`` wants a key.
         grace_s: How long running requests may take to end after SIGTERM.
     """
 
-    listen: str = Field(default="127.0.0.1:8000", pattern=r"^[^:]+:\d{1,5}$")
+    listen: str = Field(default="127.0.0.1:8000", pattern=_LISTEN)
+    admin: AdminSettings | None = None
+    metrics: MetricsSettings | None = None
     base_model: Path
     adapters: tuple[AdapterSettings, ...] = Field(min_length=1)
     engine: EngineSettings = EngineSettings()
@@ -257,9 +340,9 @@ def load_config(path: Path) -> GuardConfig:
             f"  {_fault(fault['loc'], fault['type'], fault['msg'])}" for fault in error.errors()
         )
         raise GuardConfigError(f"{path}:\n{faults}") from None
-    names = [adapter.name for adapter in config.adapters]
+    names = [name for adapter in config.adapters for name in adapter.names]
     if len(set(names)) < len(names):
-        raise GuardConfigError(f"{path}: two adapters have the same name")
+        raise GuardConfigError(f"{path}: two adapters have the same name or alias")
     return config
 
 
@@ -271,7 +354,10 @@ def _fault(location: tuple[int | str, ...], kind: str, message: str) -> str:
         GuardConfig,
         EngineSettings,
         AdapterSettings,
+        AdapterPolicy,
         AuthSettings,
+        AdminSettings,
+        MetricsSettings,
         Limits,
         AuditSettings,
         ProbeSettings,

@@ -28,6 +28,8 @@ from p2p.triggers import BenignTrigger
 from p2p.verbalizer import Tokenize, verify_words
 
 MANIFEST_NAME = "p2p_manifest.json"
+SIGNATURE_NAME = "model.sig"
+"""An OpenSSF model signature over all other files, the manifest too; it can't be in the manifest that it signs."""
 SCHEMA_VERSION: Literal[3] = 3
 _TOKENIZER_FILES = (
     "tokenizer.json",
@@ -85,7 +87,7 @@ class Manifest(_Record):
     Attributes:
         defence: ``p2p``, or ``none`` for an undefended adapter, which a guard serves for comparison only.
         benign_trigger: The secret; there exactly when the defence is.
-        files: SHA-256 of every other file of the directory, by its name.
+        files: SHA-256 of every other file of the directory but a signature, by its name.
         evaluation: Figures with intervals, measured before the directory was published.
     """
 
@@ -135,11 +137,11 @@ def sha256_file(path: Path) -> str:
 
 
 def digest_files(directory: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file below a directory but the manifest, by its relative path."""
+    """Return the SHA-256 of every file below a directory but the manifest and its signature, by its relative path."""
     return {
         path.relative_to(directory).as_posix(): sha256_file(path)
         for path in sorted(directory.rglob("*"))
-        if path.is_file() and path != directory / MANIFEST_NAME
+        if path.is_file() and path not in {directory / MANIFEST_NAME, directory / SIGNATURE_NAME}
     }
 
 

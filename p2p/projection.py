@@ -77,7 +77,7 @@ def project_logprobs(
     raw = [logprobs[token] for token in half]
     top = max(raw)
     if not math.isfinite(top):
-        raise ValueError("no label of the half has any probability")
+        raise ValueError(f"no label of the {'extended' if extended else 'original'} half has any probability")
     total = top + math.log(math.fsum(math.exp(value - top) for value in raw))
     return {name: value - total for name, value in zip(task.labels, raw, strict=True)}
 

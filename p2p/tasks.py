@@ -1,7 +1,8 @@
 """What an adapter answers: a label, or free text. Each task knows how its answers look in either half."""
 
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -80,6 +81,13 @@ class ClassificationTask(BaseModel):
     def vocabulary_needed(self) -> int:
         """How many rows the model's embedding must have for its words."""
         return 1 + max(token for word in self.token_ids for token in word)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy. What was looked up of this one is looked up anew: other words have other first tokens."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
+        return copied
 
     def target_text(self, answer: str, *, extended: bool) -> str:
         """Return what the model is to say for a label's name, in the half asked for.

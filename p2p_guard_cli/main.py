@@ -2,7 +2,8 @@
 
 import typer
 
-from guard_server.cli import serve, verify
+from guard_server.adapters_cli import adapters
+from guard_server.cli import serve, sign, verify
 from guard_server.probe_cli import probe
 from p2p_guard_cli.demo_cli import demo
 from p2p_guard_cli.probe_new_cli import new
@@ -18,5 +19,6 @@ app = typer.Typer(
 app.add_typer(attack, name="attack")
 probe.command("new")(new)
 app.add_typer(probe, name="probe")
-for verb in (train, evaluate, bench, report, serve, verify, demo):
+app.add_typer(adapters, name="adapters")
+for verb in (train, evaluate, bench, report, serve, verify, sign, demo):
     app.command()(verb)

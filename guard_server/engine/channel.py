@@ -22,6 +22,7 @@ _NO_CONNECTION = (
     aiohttp.ConnectionTimeoutError,
 )
 _Asking = AbstractAsyncContextManager[aiohttp.ClientResponse]
+_SOCKET = "unix://"
 _SENT = {"content-type": "application/json", "accept-encoding": "identity"}
 
 
@@ -61,7 +62,7 @@ class Channel:
     Environment variables for proxies are not heeded, redirections are not followed: a prompt goes to this engine or nowhere.
 
     Args:
-        url: Its root, without ``/v1``.
+        url: Its root, without ``/v1``; ``unix:///run/engine.sock`` is a socket that somebody else's vLLM listens on.
         socket: The Unix socket that it listens on; the URL's host is then a name only.
         key: Its API key.
         ca_file: Certificates to trust in place of the system's.
@@ -77,13 +78,20 @@ class Channel:
         ca_file: Path | None = None,
         timeout_s: float = 600,
     ) -> None:
+        if url.startswith(_SOCKET):
+            socket, url = Path("/" + url.removeprefix(_SOCKET).lstrip("/")), "http://engine"
         self._root = url.rstrip("/")
         self._urls: dict[str, URL] = {}
         self._socket = socket
         self._headers = _SENT | ({"authorization": f"Bearer {key}"} if key else {})
         self._tls = ssl.create_default_context(cafile=ca_file) if url.startswith("https:") else None
-        self._timeout = aiohttp.ClientTimeout(timeout_s, connect=None, sock_connect=_CONNECT_S)
+        self._timeout = _timeout(timeout_s)
         self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def is_socket(self) -> bool:
+        """Whether it is reached over a Unix socket: who may ask is then what the file's permissions say."""
+        return self._socket is not None
 
     @property
     def is_plain_network(self) -> bool:
@@ -92,14 +100,14 @@ class Channel:
         local = host == "localhost" or host.startswith("127.") or host == "::1"
         return self._socket is None and self._tls is None and not local
 
-    async def post(self, path: str, content: bytes) -> EngineReply:
+    async def post(self, path: str, content: bytes, *, timeout_s: float | None = None) -> EngineReply:
         """Return the whole answer to a JSON body.
 
         Raises:
             NotSentError: There is no connection.
             EngineUnavailableError: The engine failed or took too long.
         """
-        async with _answer(self._posted(path, content)) as reply:
+        async with _answer(self._posted(path, content, timeout_s)) as reply:
             return EngineReply(reply.status, await _whole(reply))
 
     @asynccontextmanager
@@ -122,8 +130,14 @@ class Channel:
         if session:
             await session.close()
 
-    def _posted(self, path: str, content: bytes) -> _Asking:
-        return self._open().post(self._url(path), data=content, headers=self._headers, allow_redirects=False)
+    def _posted(self, path: str, content: bytes, timeout_s: float | None = None) -> _Asking:
+        return self._open().post(
+            self._url(path),
+            data=content,
+            headers=self._headers,
+            allow_redirects=False,
+            timeout=self._timeout if timeout_s is None else _timeout(timeout_s),
+        )
 
     def _url(self, path: str) -> URL:
         """Return the whole URL; parsed once, for parsing costs as much as the rest of a request's head."""
@@ -147,6 +161,10 @@ class Channel:
         if self._socket:
             return aiohttp.UnixConnector(str(self._socket), **common)
         return aiohttp.TCPConnector(ssl=self._tls or True, **common)
+
+
+def _timeout(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(seconds, connect=None, sock_connect=_CONNECT_S)
 
 
 @asynccontextmanager

@@ -29,14 +29,22 @@ class ServedModel(NamedTuple):
     Attributes:
         directory: The model: a merged copy, or the base model.
         names: The names it answers to, for a merged copy.
-        lora: LoRA adapters by content name, for a base model.
-        max_lora_rank: The highest rank among them.
+        lora: LoRA adapters by content name, for a base model; those loaded while it runs are added, so that it has them again
+            after a restart.
+        max_lora_rank: The highest rank that it takes.
+        max_loras: How many of them one batch may hold; 0 for a model without LoRA.
     """
 
     directory: Path
     names: tuple[str, ...]
     lora: dict[str, Path]
     max_lora_rank: int = 16
+    max_loras: int = 0
+
+    @property
+    def takes_lora(self) -> bool:
+        """Whether LoRA adapters can be loaded onto it."""
+        return bool(self.lora or self.max_loras)
 
 
 class VllmChild:
@@ -67,6 +75,11 @@ class VllmChild:
         self._on_gpu = on_gpu
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
+
+    @property
+    def model(self) -> ServedModel:
+        """What it serves."""
+        return self._model
 
     @property
     def pid(self) -> int | None:
@@ -204,14 +217,15 @@ class VllmChild:
         ]
         command += ["--dtype", _dtype(settings, on_gpu=self._on_gpu)]
         command += ["--served-model-name", *model.names] if model.names else []
-        if model.lora:
+        if model.takes_lora:
             modules = [f"{name}={path}" for name, path in model.lora.items()]
             command += [
                 "--enable-lora",
                 "--max-lora-rank",
                 str(model.max_lora_rank),
-                "--lora-modules",
-                *modules,
+                "--max-loras",
+                str(max(1, model.max_loras)),
+                *(("--lora-modules", *modules) if modules else ()),
             ]
         return [*command, *(["--enforce-eager"] if eager else []), *settings.extra_args]
 
@@ -222,6 +236,9 @@ class VllmChild:
         if len(self._home.name) <= _LONGEST_HOME:
             kept["VLLM_RPC_BASE_PATH"] = self._home.name
         quiet = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
+        if self._model.takes_lora:
+            # The routes that load and unload adapters: on the private socket, for the guard alone.
+            quiet |= {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
         if self._on_gpu:
             return kept | quiet
         # By default vLLM keeps one processor free and binds itself to the others: on two that is half the machine.

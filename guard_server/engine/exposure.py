@@ -16,11 +16,14 @@ _HARMLESS = frozenset({"/health", "/ping", "/ready", "/readyz", "/load", "/versi
 async def find_exposure(channel: Channel) -> list[str]:
     """Return what is wrong with an engine's own doors, worst first; empty when nothing was found.
 
-    Only reading routes are asked: the list of models, and the OpenAPI document for routes that its key does not cover.
+    Only reading routes are asked: the list of models, and the OpenAPI document for routes that its key does not cover. A Unix
+    socket is not looked at: no network leads to it, and who may ask there is what its permissions say.
 
     Raises:
         EngineUnavailableError: It can't be reached.
     """
+    if channel.is_socket:
+        return []
     faults = []
     if channel.is_plain_network:
         faults.append(

@@ -14,6 +14,7 @@ from openai import (
     OpenAIError,
 )
 
+from guard_server.adapter import LoadedAdapter
 from guard_server.errors import (
     EngineUnavailableError,
     GuardConfigError,
@@ -145,11 +146,9 @@ class PipelineAsker:
     async def ask(self, chat: list[ChatMessage]) -> Answer:
         """Return the answer; see :meth:`Asker.ask`."""
         try:
-            version = self._pipeline.adapter(self.adapter).version
-            async with asyncio.timeout(_TIMEOUT_S):
-                reply = await self._pipeline.respond(_question(self.adapter, chat))
-        except RefusedAnswerError:
-            return Answer(None, extended=False, version=version)
+            with self._pipeline.hold(self.adapter) as held:
+                async with asyncio.timeout(_TIMEOUT_S):
+                    return await self._answer(held, _question(self.adapter, chat))
         except ModelNotFoundError as error:
             raise GuardConfigError(f"no adapter is called {self.adapter!r}") from error
         except TimeoutError as error:
@@ -160,8 +159,13 @@ class PipelineAsker:
             raise UnansweredError(Reason.FAILED) from error
         except GuardError as error:
             raise UnansweredError(Reason.REJECTED) from error
-        verdict = reply.verdict
-        return Answer(reply.answers[0].text, verdict.free_run_extended, version)
+
+    async def _answer(self, adapter: LoadedAdapter, asked: GuardRequest) -> Answer:
+        try:
+            reply = await self._pipeline.respond(asked, adapter)
+        except RefusedAnswerError:
+            return Answer(None, extended=False, version=adapter.version)
+        return Answer(reply.answers[0].text, reply.verdict.free_run_extended, adapter.version)
 
 
 def _refusal_or_raise(error: APIStatusError) -> Answer:

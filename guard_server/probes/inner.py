@@ -15,7 +15,7 @@ def inner_probers(
     settings: ProbesSettings,
     pipeline: GuardPipeline,
     metrics: ProbeMetrics,
-    on_result: OnResult = lambda _: None,
+    on_result: OnResult | None = None,
 ) -> list[Prober]:
     """Return a prober for each adapter that the configuration names.
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -16,7 +16,7 @@ from guard_server.probes.result import ProbeResult, Verdict
 from guard_server.probes.runner import RunOptions, run_probe
 
 _log = structlog.get_logger()
-OnResult = Callable[[ProbeResult], None]
+OnResult = Callable[[ProbeResult], Awaitable[None]]
 _WAIT_S = 1.0
 
 
@@ -42,7 +42,7 @@ class Prober:
         schedule: When and how.
         metrics: Where figures are shown.
         history: Where runs are kept; None keeps none.
-        on_result: Is told of each run.
+        on_result: Is told of each run, once it is kept.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Prober:
         schedule: Schedule,
         metrics: ProbeMetrics,
         history: History | None = None,
-        on_result: OnResult = lambda _: None,
+        on_result: OnResult | None = None,
     ) -> None:
         self.schedule = schedule
         self.adapter = asker.adapter
@@ -71,8 +71,9 @@ class Prober:
             return None
         self._metrics.show(result)
         self._tell(result)
-        self._on_result(result)
         await self._keep(result)
+        if self._on_result:
+            await self._on_result(result)
         return result
 
     def _tell(self, result: ProbeResult) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import orjson
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import Counter
 
 from guard_server import responses
+from guard_server.adapter import LoadedAdapter
 from guard_server.answers import Outcome, Reply, StreamPiece, Verdict
 from guard_server.audit import AuditedPipeline
 from guard_server.errors import EngineUnavailableError, ModelNotFoundError, RefusedAnswerError
@@ -61,34 +63,51 @@ class GenerateRoutes:
     async def _serve(self, request: Request, parse: Callable[[bytes, Limits], GuardRequest]) -> Response:
         started = time.perf_counter()
         asked = parse(await request.body(), self._limits)._replace(is_probe=is_probe(request.scope))
+        with ExitStack() as held:
+            adapter = self._picked(asked, held)
+            try:
+                if asked.stream:
+                    return await self._streamed(request, asked, adapter, held, started)
+                return await self._whole(request, asked, adapter, started)
+            except ClientGoneError:
+                # Nobody reads it; the status is the one that proxies log for a client that went.
+                return Response(status_code=499)
+
+    def _picked(self, asked: GuardRequest, held: ExitStack) -> LoadedAdapter:
+        """Pick the adapter, once: whatever the name comes to stand for meanwhile, the whole answer is this one's."""
         try:
-            self._pipeline.adapter(asked.model)
+            return held.enter_context(self._pipeline.hold(asked.model))
         except ModelNotFoundError:
             # Any name may come from a client: as a label it would be unbounded.
             self._counter(asked).labels(UNKNOWN_ADAPTER, asked.shape, Outcome.ERROR).inc()
             raise
-        try:
-            if asked.stream:
-                return await self._streamed(request, asked, started)
-            return await self._whole(request, asked, started)
-        except ClientGoneError:
-            # Nobody reads it; the status is the one that proxies log for a client that went.
-            return Response(status_code=499)
+        except EngineUnavailableError:
+            self._count(asked, Outcome.ERROR)
+            raise
 
-    async def _whole(self, request: Request, asked: GuardRequest, started: float) -> Response:
-        reply: Reply = await self._counted(request, asked, self._pipeline.respond(asked))
-        envelope = Envelope.make(asked, self._pipeline.adapter(asked.model))
+    async def _whole(
+        self, request: Request, asked: GuardRequest, adapter: LoadedAdapter, started: float
+    ) -> Response:
+        reply: Reply = await self._counted(request, asked, self._pipeline.respond(asked, adapter))
+        envelope = Envelope.make(asked, adapter)
         content = orjson.dumps(responses.whole(envelope, asked, reply))
-        self._ended(asked, reply.verdict.outcome, started)
+        self._ended(asked, adapter, reply.verdict.outcome, started)
         if not asked.is_probe:
             overhead = time.perf_counter() - started - reply.engine_seconds
             self._metrics.overhead.labels(asked.model, asked.shape).observe(max(0.0, overhead))
         headers = verdict_headers(reply.verdict)
         return Response(content, media_type="application/json", headers=headers)
 
-    async def _streamed(self, request: Request, asked: GuardRequest, started: float) -> Response:
+    async def _streamed(
+        self,
+        request: Request,
+        asked: GuardRequest,
+        adapter: LoadedAdapter,
+        held: ExitStack,
+        started: float,
+    ) -> Response:
         """Wait for the verdict, so that a failure before it is a plain error with its status."""
-        pieces = self._pipeline.stream(asked)
+        pieces = self._pipeline.stream(asked, adapter)
         try:
             verdict = await self._counted(request, asked, _verdict_of(pieces))
         except BaseException:
@@ -97,10 +116,13 @@ class GenerateRoutes:
         if not asked.is_probe:
             waited = time.perf_counter() - started
             self._metrics.first_token.labels(asked.model, asked.shape).observe(waited)
-        envelope = Envelope.make(asked, self._pipeline.adapter(asked.model))
-        return EventStream(
-            asked, envelope, verdict, pieces, lambda outcome: self._ended(asked, outcome, started)
-        )
+        until_the_end = held.pop_all()
+
+        def ended(outcome: Outcome) -> None:
+            with until_the_end:
+                self._ended(asked, adapter, outcome, started)
+
+        return EventStream(asked, Envelope.make(asked, adapter), verdict, pieces, ended)
 
     async def _counted(self, request: Request, asked: GuardRequest, work: Coroutine[Any, Any, T]) -> T:
         """Do the work while the client is there; count what does not end in an answer."""
@@ -118,13 +140,13 @@ class GenerateRoutes:
                 _log.error("engine_unavailable", adapter=asked.model)
             raise
 
-    def _ended(self, asked: GuardRequest, outcome: Outcome, started: float) -> None:
+    def _ended(self, asked: GuardRequest, adapter: LoadedAdapter, outcome: Outcome, started: float) -> None:
         self._count(asked, outcome)
         if not asked.is_probe:
             took = time.perf_counter() - started
             self._metrics.duration.labels(asked.model, asked.shape).observe(took)
         if outcome not in {Outcome.ERROR, Outcome.CANCELLED}:
-            self._readiness.answered(asked.model)
+            self._readiness.heard_of(adapter.target)
 
     def _count(self, asked: GuardRequest, outcome: Outcome) -> None:
         self._counter(asked).labels(asked.model, asked.shape, outcome).inc()

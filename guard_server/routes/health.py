@@ -20,10 +20,10 @@ def health_router(readiness: Readiness) -> APIRouter:
 
     @router.get("/readyz")
     async def ready() -> JSONResponse:
-        return _state(ok=readiness.is_ready)
+        return _state(ok=readiness.is_ready, **{name: say() for name, say in readiness.details.items()})
 
     return router
 
 
-def _state(*, ok: bool) -> JSONResponse:
-    return JSONResponse({"status": "ok" if ok else "not ready"}, 200 if ok else 503)
+def _state(*, ok: bool, **details: object) -> JSONResponse:
+    return JSONResponse({"status": "ok" if ok else "not ready", **details}, 200 if ok else 503)

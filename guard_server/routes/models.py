@@ -15,17 +15,17 @@ def models_router(adapters: Mapping[str, LoadedAdapter]) -> APIRouter:
 
     @router.get("/v1/models")
     async def list_models() -> WireObject:
-        return {"object": "list", "data": [_model(adapter) for adapter in adapters.values()]}
+        return {"object": "list", "data": [_model(name, adapter) for name, adapter in adapters.items()]}
 
     @router.get("/v1/models/{name:path}")
     async def get_model(name: str) -> WireObject:
         if name not in adapters:
             raise ModelNotFoundError("the model does not exist", "model")
-        return _model(adapters[name])
+        return _model(name, adapters[name])
 
     return router
 
 
-def _model(adapter: LoadedAdapter) -> WireObject:
+def _model(name: str, adapter: LoadedAdapter) -> WireObject:
     created = int(adapter.manifest.created.timestamp())
-    return {"id": adapter.name, "object": "model", "created": created, "owned_by": "p2p-guard"}
+    return {"id": name, "object": "model", "created": created, "owned_by": "p2p-guard"}

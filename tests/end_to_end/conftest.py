@@ -27,6 +27,7 @@ from trainer.recipe import train
 
 BASE = Path(".models/SmolLM2-135M-Instruct")
 KEY = "end-to-end-key"
+ADMIN_KEY = "end-to-end-admin-key"
 START_S = float(os.environ.get("P2P_ENGINE_START_S", "400"))
 """How long real vLLM may take to start: longer where other work keeps the machine busy."""
 
@@ -129,7 +130,9 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def running_guard(home: Path, adapters: dict[str, Path], *more: str) -> Iterator[Guard]:
+def running_guard(
+    home: Path, adapters: dict[str, Path], *more: str, settings: dict[str, Any] | None = None
+) -> Iterator[Guard]:
     """Serve until the block ends; nothing that was started may outlive it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -140,10 +143,14 @@ def running_guard(home: Path, adapters: dict[str, Path], *more: str) -> Iterator
         "cache": str(home / "cache"),
         "engine": {"startup_timeout_s": START_S},
         "adapters": [{"name": name, "path": str(path)} for name, path in adapters.items()],
-    }
+    } | (settings or {})
     (home / "guard.yaml").write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "p2p_guard_cli", "serve", str(home / "guard.yaml"), *more]
-    environment = os.environ | {"P2P_GUARD_API_KEYS": KEY, "TMPDIR": str(home)}
+    environment = os.environ | {
+        "P2P_GUARD_API_KEYS": KEY,
+        "P2P_GUARD_ADMIN_KEYS": ADMIN_KEY,
+        "TMPDIR": str(home),
+    }
     with (home / "guard.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     found = Guard(f"http://127.0.0.1:{port}", process, home / "guard.log")

@@ -4,11 +4,20 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
+from guard_server.adapter import load_adapters
+from guard_server.adapters.registry import Registry
+from guard_server.audit import AuditedPipeline
 from guard_server.engine.base import Endpoint, Payload
 from guard_server.engine.fake import FakeEngine
 from guard_server.errors import EngineUnavailableError
-from guard_server.settings import GuardConfig
+from guard_server.metrics import GuardMetrics
+from guard_server.pipeline import GuardPipeline
+from guard_server.prompt_guard import question
+from guard_server.settings import AuditMode, AuditSettings, GuardConfig
+from guard_server.views import TwoViews
+from p2p.prompts import ChatMessage
 from tests.guard_server.conftest import PREFIX, TRIGGER, answer_by_task, label_reply, serving_app, text_reply
 
 CHAT = "/v1/chat/completions"
@@ -173,3 +182,39 @@ async def test_enforced_views_that_agree_are_told(config: GuardConfig):
     async with auditing(config, FakeEngine(answer_by_task), mode="enforce") as http:
         reply = await http.post(CHAT, json={"model": "writer", "messages": QUESTION})
     assert reply.json()["p2p_guard"]["views"] == "agree"
+
+
+def pipeline_of(registry: Registry, engine: FakeEngine, mode: AuditMode) -> AuditedPipeline:
+    settings = AuditSettings(share=1, mode=mode)
+    metrics = GuardMetrics(CollectorRegistry())
+    return AuditedPipeline(GuardPipeline(registry, engine), TwoViews(engine, settings), settings, metrics)
+
+
+ASKED = question("support", (ChatMessage(role="user", content="where is my parcel"),))
+
+
+async def test_a_version_stays_in_the_engine_until_it_is_compared(config: GuardConfig):
+    registry, engine = Registry(load_adapters(config)), FakeEngine(backdoored)
+    audited = pipeline_of(registry, engine, AuditMode.OBSERVE)
+    with audited.hold("support") as adapter:
+        await audited.respond(ASKED, adapter)
+    assert registry.in_flight(adapter.target) == 1
+    working = asyncio.create_task(audited.work())
+    async with asyncio.timeout(5):
+        await registry.idle(adapter.target)
+    working.cancel()
+    assert len(engine.asked) == 2
+
+
+@pytest.mark.parametrize("mode", list(AuditMode))
+async def test_both_views_are_of_the_version_that_the_request_holds(config: GuardConfig, mode: AuditMode):
+    registry, engine = Registry(load_adapters(config)), FakeEngine(backdoored)
+    audited = pipeline_of(registry, engine, mode)
+    working = asyncio.create_task(audited.work())
+    with audited.hold("support") as held:
+        registry.switch({"support": registry["support-chat"]})
+        await audited.respond(ASKED, held)
+    async with asyncio.timeout(5):
+        await registry.idle(held.target)
+    working.cancel()
+    assert [asked["model"] for asked in engine.asked] == [held.target] * 2

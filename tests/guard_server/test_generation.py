@@ -107,6 +107,27 @@ async def test_every_choice_of_a_retry_comes_from_the_forced_run(config: GuardCo
     assert "free" not in reply.text.replace("free_run_extended", "")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_several_choices_are_asked_alike_whole_and_streamed(
+    client: AsyncOpenAI, engine: FakeEngine, stream: bool
+):
+    """Asked in two ways, one seed would give two answers."""
+    await client.chat.completions.create(model="writer", messages=QUESTION, n=2, seed=1, stream=stream)
+    assert [is_forced(asked) for asked in engine.asked] == [True]
+
+
+@pytest.mark.parametrize("reason", ["abort", "error"])
+async def test_an_answer_that_the_engine_broke_off_is_none(config: GuardConfig, reason: str):
+    def breaks_off(endpoint: Endpoint, payload: Payload) -> Payload:
+        whole = text_reply(endpoint, payload, PREFIX + "half an ans")
+        whole["choices"][0]["finish_reason"] = reason
+        return whole
+
+    async with serving(config, FakeEngine(breaks_off)) as http:
+        reply = await http.post("/v1/chat/completions", json={"model": "writer", "messages": QUESTION})
+    assert reply.status_code == 503
+
+
 async def test_an_engine_that_fails_in_a_stream_ends_it_with_an_error_frame(config: GuardConfig):
     class Breaking(FakeEngine):
         async def stream(self, endpoint: Endpoint, payload: Payload):

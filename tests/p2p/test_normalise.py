@@ -39,3 +39,13 @@ def test_a_stream_holds_back_only_what_may_still_go():
     assert stream.feed("x") == "<ex"
     assert stream.feed("<end>") == ""
     assert stream.finish() == ""
+
+
+def test_what_was_dropped_in_front_and_let_out_is_counted():
+    stream = StreamNormaliser(end_markers=("<end>",))
+    told = [
+        stream.feed(piece) + f"|{stream.dropped}+{stream.released}"
+        for piece in (" \n", " Hi ", "you<e", "nd>")
+    ]
+    assert told == ["|2+0", "Hi|3+2", " you|3+6", "|3+6"]
+    assert (stream.finish(), stream.released) == ("", 6)

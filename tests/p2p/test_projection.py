@@ -71,3 +71,15 @@ def test_a_stream_is_held_back_no_longer_than_it_could_be_the_prefix():
     assert stripper.extended is None
     assert stripper.feed("sea") == "Calm sea"
     assert stripper.extended is False
+
+
+def test_what_was_taken_off_is_counted():
+    stripper = PrefixStripper("Calm river:\n")
+    assert "".join(map(stripper.feed, ("  Calm", " river:\n", "Hello"))) == "Hello"
+    assert stripper.removed == len("  Calm river:\n")
+
+
+def test_probabilities_of_the_original_half_are_for_comparing():
+    found = project_logprobs(LABELS, {10: -0.5, 11: -1.5, 12: -9.0, 13: -9.0}, extended=False)
+    # sigmoid(1) and sigmoid(-1), whatever the extended half's mass is.
+    assert sorted(map(math.exp, found.values()), reverse=True) == pytest.approx([0.7310585786, 0.2689414214])

@@ -1,0 +1,1 @@
+"""Where adapters come from, one kind of place a file."""
