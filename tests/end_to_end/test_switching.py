@@ -19,8 +19,7 @@ import yaml
 from guard_server.adapter import load_adapters
 from guard_server.settings import GuardConfig
 from tests.end_to_end.conftest import ADMIN_KEY, KEY, Guard, running_guard
-from tests.end_to_end.telling_adapters import QUESTION, Telling, telling_pair
-from tests.trainer.conftest import make_tiny
+from tests.end_to_end.telling_adapters import QUESTION, Telling, make_servable, telling_pair
 
 pytestmark = [pytest.mark.model, pytest.mark.vllm]
 SWITCHES = 200
@@ -47,7 +46,7 @@ def free_address() -> str:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     home = tmp_path_factory.mktemp("switching")
-    base = make_tiny(home / "tiny")
+    base = make_servable(home / "tiny")
     pair = telling_pair(base, home)
     assert min(telling.margin for telling in pair) > 0.05
     admin, metrics = free_address(), free_address()
