@@ -131,7 +131,11 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def running_guard(
-    home: Path, adapters: dict[str, Path], *more: str, settings: dict[str, Any] | None = None
+    home: Path,
+    adapters: dict[str, Path],
+    *more: str,
+    settings: dict[str, Any] | None = None,
+    start_s: float = START_S,
 ) -> Iterator[Guard]:
     """Serve until the block ends; nothing that was started may outlive it."""
     with socket.socket() as free:
@@ -155,7 +159,7 @@ def running_guard(
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     found = Guard(f"http://127.0.0.1:{port}", process, home / "guard.log")
     try:
-        found.wait_until(200, START_S)
+        found.wait_until(200, start_s)
         yield found
     finally:
         everything = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []

@@ -10,6 +10,7 @@ from p2p.prompts import PromptKind, PromptTemplate
 from p2p.tasks import ClassificationTask
 from p2p.triggers import BenignTrigger
 from p2p.verbalizer import verify_words
+from tests.trainer.conftest import TOKENIZER
 
 QUESTION = "Where is my parcel?"
 LABELS = ("billing", "delivery")
@@ -27,6 +28,30 @@ class Telling(NamedTuple):
     path: Path
     answer: str
     margin: float
+
+
+def make_servable(directory: Path) -> Path:
+    """Save a tiny random Llama that vLLM's CPU attention takes: its heads have at least 32 dimensions."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
+
+    tokenizer = AutoTokenizer.from_pretrained(TOKENIZER)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=32,
+        max_position_embeddings=256,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return directory
 
 
 def telling_pair(base: Path, home: Path) -> tuple[Telling, Telling]:
