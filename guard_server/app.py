@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Callable, Mapping
 
 import structlog
@@ -78,6 +79,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # The engine starts while the listener is open, so that the health routes can say so.
         starting = asyncio.create_task(_start(fleet, readiness, on_failure))
+        starting.add_done_callback(functools.partial(_end_with, on_failure=on_failure))
         auditing = asyncio.create_task(audited.work())
         try:
             yield
@@ -115,6 +117,13 @@ def _show_engines(metrics: GuardMetrics, fleet: Fleet) -> None:
         metrics.engine_exposed.labels(member.name).set_function(
             lambda name=member.name: len(fleet.exposures.get(name, ()))
         )
+
+
+def _end_with(task: asyncio.Task[None], on_failure: Callable[[], None]) -> None:
+    """End the guard when what watches its engine has failed: it would stay as it is for ever, ready or not."""
+    if not task.cancelled() and (error := task.exception()):
+        _log.critical("watching_failed", type=type(error).__name__)
+        on_failure()
 
 
 async def _start(fleet: Fleet | None, readiness: Readiness, on_failure: Callable[[], None]) -> None:
