@@ -82,8 +82,9 @@ class Connection(asyncio.Protocol):
     def _serve(self, path: str, body: bytes) -> None:
         behaviour = self._behaviour
         if path.startswith("/fake/"):
-            behaviour.mode = path.removeprefix("/fake/")
+            behaviour.mode = "well"
             self._whole(b'{"asked": %d, "running": %d}' % (behaviour.asked, behaviour.running))
+            behaviour.mode = path.removeprefix("/fake/")
         elif path == "/v1/models":
             self._whole(orjson.dumps({"data": [{"id": model} for model in behaviour.models]}))
         elif not body:

@@ -11,12 +11,17 @@ class Measured(NamedTuple):
     Attributes:
         latencies: Seconds of each answered request, sorted.
         seconds: How long the run took.
-        statuses: How many answers there were of each status; 0 for a connection that ended without one.
+        statuses: How many answers there were of each status: 0 for a connection that ended without one, -1 for a stream that
+            ended without ``[DONE]``.
+        times: When each answer ended, in seconds since the start, and its status.
+        unguarded: Good answers that lack the guard's mark; only looked for where ``mark`` was given.
     """
 
     latencies: list[float]
     seconds: float
     statuses: dict[int, int]
+    times: list[tuple[float, int]]
+    unguarded: int
 
     @property
     def rate(self) -> float:
@@ -58,7 +63,9 @@ class _Client(asyncio.Protocol):
             return
         status = int(head[9:12])
         ended = status == 200 and (b"event-stream" not in head or b"[DONE]" in body)
-        self._run.answered(status if ended or status != 200 else -1, time.perf_counter() - self._sent_at)
+        self._run.answered(
+            status if ended or status != 200 else -1, time.perf_counter() - self._sent_at, self._held
+        )
         self._asked, self._held = False, b""
         if self._run.is_over:
             self._close()
@@ -78,8 +85,12 @@ class _Client(asyncio.Protocol):
 class _Run:
     """All connections of one run."""
 
-    def __init__(self, port: int, request: bytes, seconds: float) -> None:
+    def __init__(self, port: int, request: bytes, seconds: float, mark: bytes) -> None:
         self.request = request
+        self.times: list[tuple[float, int]] = []
+        self.unguarded = 0
+        self._mark = mark
+        self._started = time.perf_counter()
         self.latencies: list[float] = []
         self.statuses: dict[int, int] = {}
         self._port = port
@@ -92,10 +103,12 @@ class _Run:
     def is_over(self) -> bool:
         return time.perf_counter() >= self._until
 
-    def answered(self, status: int, seconds: float | None) -> None:
+    def answered(self, status: int, seconds: float | None, answer: bytes = b"") -> None:
         self.statuses[status] = self.statuses.get(status, 0) + 1
+        self.times.append((time.perf_counter() - self._started, status))
         if status == 200 and seconds is not None:
             self.latencies.append(seconds)
+            self.unguarded += self._mark not in answer
 
     def closed(self) -> None:
         if self.is_over:
@@ -125,7 +138,7 @@ class _Run:
         await self._done.wait()
 
 
-async def load(port: int, request: bytes, *, connections: int, seconds: float) -> Measured:
+async def load(port: int, request: bytes, *, connections: int, seconds: float, mark: bytes = b"") -> Measured:
     """Send a request again and again.
 
     Args:
@@ -133,11 +146,13 @@ async def load(port: int, request: bytes, *, connections: int, seconds: float) -
         request: The bytes.
         connections: How many requests are on their way at once.
         seconds: For how long; the requests on their way then are waited for.
+        mark: What every good answer must hold.
     """
     started = time.perf_counter()
-    run = _Run(port, request, seconds)
+    run = _Run(port, request, seconds, mark)
     await run.all(connections)
-    return Measured(sorted(run.latencies), time.perf_counter() - started, run.statuses)
+    taken = time.perf_counter() - started
+    return Measured(sorted(run.latencies), taken, run.statuses, run.times, run.unguarded)
 
 
 def _is_whole(head: bytes, body: bytes) -> bool:

@@ -99,6 +99,7 @@ def create_app(  # noqa: PLR0913 - what is built outside comes in by name
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # The engine starts while the listener is open, so that the health routes can say so.
         starting = asyncio.create_task(_start(fleet, beside, on_failure))
+        starting.add_done_callback(partial(_end_with, on_failure=on_failure))
         auditing = asyncio.create_task(audited.work())
         probing = asyncio.create_task(_probe(probers, readiness))
         try:
@@ -177,6 +178,13 @@ def _is_usable(member: Member) -> float:
 
 def _exposures(fleet: Fleet, name: str) -> float:
     return len(fleet.exposures.get(name, ()))
+
+
+def _end_with(task: asyncio.Task[None], on_failure: Callable[[], None]) -> None:
+    """End the guard when what watches its engine has failed: it would stay as it is for ever, ready or not."""
+    if not task.cancelled() and (error := task.exception()):
+        _log.critical("watching_failed", type=type(error).__name__)
+        on_failure()
 
 
 async def _start(

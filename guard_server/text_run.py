@@ -6,6 +6,7 @@ from guard_server.adapter import LoadedAdapter
 from guard_server.answers import Outcome, Usage, Verdict
 from guard_server.asking import EngineRequest, engine_request
 from guard_server.engine.base import Endpoint, Payload
+from guard_server.errors import EngineUnavailableError
 from guard_server.prompt_guard import GuardRequest
 from guard_server.settings import EscapePolicy
 from p2p.prompts import PromptKind
@@ -65,12 +66,17 @@ class TextRun(NamedTuple):
         Args:
             said: The engine's usage.
             carried: How many choices said the prefix themselves.
+
+        Raises:
+            EngineUnavailableError: The engine's can't be read.
         """
         in_prompt = self.task.prefix_tokens if self.is_forced else 0
         in_answers = self.task.prefix_tokens * carried
-        return Usage(
-            max(0, said["prompt_tokens"] - in_prompt), max(0, said["completion_tokens"] - in_answers)
-        )
+        try:
+            prompt, answers = said["prompt_tokens"] - in_prompt, said["completion_tokens"] - in_answers
+        except (KeyError, TypeError) as error:
+            raise EngineUnavailableError("the engine's usage can't be read") from error
+        return Usage(max(0, prompt), max(0, answers))
 
     @property
     def _own_tokens(self) -> int:

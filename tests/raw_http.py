@@ -41,6 +41,8 @@ async def _answer(reader: asyncio.StreamReader, timeout_s: float, *, must_come: 
         async with asyncio.timeout(timeout_s):
             head = await reader.readuntil(b"\r\n\r\n")
             lines = head.lower().split(b"\r\n")
+            if b"transfer-encoding: chunked" in lines:
+                return Answer(int(head.split()[1]), head + await reader.readuntil(b"0\r\n\r\n"))
             length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
             return Answer(int(head.split()[1]), head + await reader.readexactly(length))
     except TimeoutError:

@@ -179,8 +179,6 @@ class VllmChild:
                 env=self._environment(),
                 # A group of its own: its engine process ends with it.
                 start_new_session=True,
-                # Sockets that vLLM makes are this user's alone, wherever it puts them.
-                umask=0o077,
             )
         _log.info("engine_started", pid=self._process.pid, log=str(self.log_path))
 

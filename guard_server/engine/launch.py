@@ -10,7 +10,11 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Ask the kernel to end this process with its parent, then become vLLM."""
+    """Ask the kernel to end this process with its parent, then become vLLM.
+
+    Sockets and files that vLLM makes are this user's alone, wherever it puts them.
+    """
+    os.umask(0o077)
     parent = os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

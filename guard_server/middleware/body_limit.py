@@ -32,6 +32,9 @@ class BodyLimitMiddleware:
         except GuardError as error:
             await send_error(send, error)
             return
+        if messages[-1]["type"] == "http.disconnect":
+            # Nobody waits for an answer, and half a body is no request.
+            return
         waiting = iter(messages)
 
         async def replay() -> Message:

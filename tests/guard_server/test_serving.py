@@ -8,6 +8,8 @@ import time
 import httpx
 import pytest
 
+import pytest
+
 from guard_server.adapter import load_adapters
 from guard_server.app import create_app
 from guard_server.engine.fleet import Fleet
@@ -21,7 +23,13 @@ class FleetThatDoesNotStart(Fleet):
         raise GuardConfigError("vLLM ended while it started")
 
 
-def test_a_guard_whose_engine_does_not_start_ends(config: GuardConfig):
+class FleetThatFails(Fleet):
+    async def start(self) -> None:
+        raise ValueError("a fault of ours")
+
+
+@pytest.mark.parametrize("kind", [FleetThatDoesNotStart, FleetThatFails])
+def test_a_guard_whose_engine_does_not_start_ends(config: GuardConfig, kind: type[Fleet]):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         listen = f"127.0.0.1:{free.getsockname()[1]}"
@@ -29,7 +37,7 @@ def test_a_guard_whose_engine_does_not_start_ends(config: GuardConfig):
     config = config.model_copy(update={"listen": listen, "engine": engine})
     adapters = load_adapters(config)
     server = GuardServer(config)
-    fleet = FleetThatDoesNotStart(config, adapters.values())
+    fleet = kind(config, adapters.values())
     server.run(create_app(config, adapters, (), fleet=fleet, on_failure=server.fail))
     assert server.has_failed
 

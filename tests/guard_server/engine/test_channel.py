@@ -1,49 +1,122 @@
-import socket
-import threading
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
 
-from guard_server.engine.channel import Channel
-from guard_server.engine.exposure import find_exposure
-from guard_server.settings import EngineSettings
-
-
-def _answer_once(listener: socket.socket, seen: list[bytes]) -> None:
-    connection, _ = listener.accept()
-    with connection:
-        seen.append(connection.recv(65536))
-        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+from guard_server.engine import channel as module
+from guard_server.engine.channel import Channel, NotSentError
+from guard_server.engine.fleet import Fleet
+from guard_server.errors import EngineUnavailableError, GuardConfigError
+from guard_server.settings import GuardConfig
+from tests.guard_server.engine.engines import Engine, serve
 
 
-async def test_a_socket_is_an_engine_url(tmp_path: Path):
-    seen: list[bytes] = []
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(tmp_path / "engine.sock"))
-        listener.listen()
-        thread = threading.Thread(target=_answer_once, args=(listener, seen))
-        thread.start()
-        channel = Channel(f"unix://{tmp_path}/engine.sock", key="secret")
-        reply = await channel.get("/health")
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that no system trusts, with its key behind it."""
+    import subprocess
+
+    home = tmp_path_factory.mktemp("tls")
+    made = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=engine"
+    )
+    files = "-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem"
+    subprocess.run([*made.split(), *files.split()], cwd=home, check=True, capture_output=True)
+    return home
+
+
+@pytest.fixture
+async def https(certificate: Path) -> AsyncIterator[str]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    server = RawTestServer(Engine("one").answer, scheme="https")
+    await server.start_server(ssl=context)
+    yield str(server.make_url(""))
+    await server.close()
+
+
+async def test_an_own_certificate_is_trusted_where_it_is_named(https: str, certificate: Path):
+    channel = Channel(https, ca_file=certificate / "cert.pem")
+    assert (await channel.post("/v1/completions", b"{}")).status == 200
+    await channel.cut()
+
+
+async def test_and_nowhere_else(https: str):
+    channel = Channel(https)
+    with pytest.raises(NotSentError):
+        await channel.post("/v1/completions", b"{}")
+    await channel.cut()
+
+
+@pytest.mark.parametrize(("name", "said"), [("none.pem", "there is no"), ("key.pem", "no certificates")])
+def test_a_file_without_certificates_is_a_fault_of_the_configuration(
+    config: GuardConfig, certificate: Path, name: str, said: str
+):
+    engine = config.engine.model_copy(update={"url": "https://x", "ca_file": certificate / name})
+    with pytest.raises(GuardConfigError, match=said):
+        Fleet(config.model_copy(update={"engine": engine}), [])
+
+
+async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    async with serve(Engine("one")) as channel:
+        assert (await channel.post("/v1/completions", b"{}")).status == 200
+
+
+async def test_a_redirection_is_not_followed():
+    async def away(_: web.BaseRequest) -> web.Response:
+        return web.Response(status=307, headers={"location": "http://127.0.0.1:1/"})
+
+    async with RawTestServer(away) as server:
+        channel = Channel(str(server.make_url("")), key="secret")
+        assert (await channel.post("/v1/completions", b"{}")).status == 307
         await channel.cut()
-        thread.join(5)
-    assert reply == (200, b"ok")
-    assert seen[0].startswith(b"GET /health ")
-    assert b"authorization: Bearer secret" in seen[0]
 
 
-async def test_a_socket_is_no_door_to_the_network():
-    channel = Channel("unix:///run/nobody.sock")
-    assert not channel.is_plain_network
-    assert await find_exposure(channel) == []
+async def test_an_answer_without_end_is_an_error(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "_LARGEST_ANSWER", 1000)
+
+    async def much(asked: web.BaseRequest) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(asked)
+        for _ in range(50):
+            await answer.write(b"x" * 100)
+        return answer
+
+    async with RawTestServer(much) as server:
+        channel = Channel(str(server.make_url("")))
+        with pytest.raises(EngineUnavailableError):
+            await channel.post("/v1/completions", b"{}")
+        await channel.cut()
 
 
-@pytest.mark.parametrize("url", ["unix:///run/e.sock", "http://engine:8000", "https://engine/base"])
-def test_an_engine_url_is_http_or_a_socket(url: str):
-    assert EngineSettings(url=url).remote_urls == EngineSettings(urls=(url,)).remote_urls == (url,)
+async def test_an_answer_that_takes_too_long_is_an_error():
+    engine = Engine("one")
+    async with serve(engine, lambda url: Channel(url, timeout_s=0.1)) as channel:
+        engine.gate.clear()
+        with pytest.raises(EngineUnavailableError):
+            await channel.post("/v1/completions", b"{}")
 
 
-@pytest.mark.parametrize("url", ["unix://run/e.sock", "unix:///", "ftp://engine", "http://user@engine"])
-def test_anything_else_is_refused(url: str):
-    with pytest.raises(ValueError, match="pattern"):
-        EngineSettings(url=url)
+async def test_a_cancelled_request_closes_its_connection():
+    gone = asyncio.Event()
+
+    async def waits(_: web.BaseRequest) -> web.Response:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            gone.set()
+        return web.Response()
+
+    async with RawTestServer(waits, handler_cancellation=True) as server:
+        channel = Channel(str(server.make_url("")))
+        asking = asyncio.create_task(channel.post("/v1/completions", b"{}"))
+        await asyncio.sleep(0.1)
+        asking.cancel()
+        await asyncio.wait_for(gone.wait(), 2)
+        await channel.cut()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import uvloop
 
 from guard_server.engine.child import ServedModel, VllmChild
 from guard_server.errors import GuardConfigError
@@ -65,12 +66,6 @@ async def test_a_child_is_up_when_it_answers_and_its_directory_is_private():
         assert stat.S_IMODE(made.socket.parent.stat().st_mode) == 0o700
 
 
-async def test_its_socket_is_for_its_owner_alone():
-    async with started(child()) as made:
-        await made.wait_until_up()
-        assert stat.S_IMODE(made.socket.stat().st_mode) & 0o077 == 0
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as another user")
 async def test_another_user_cannot_reach_it():
     async with started(child()) as made:
@@ -80,6 +75,26 @@ async def test_another_user_cannot_reach_it():
         made.socket.parent.chmod(0o755)
         made.socket.chmod(0o666)
         assert can_connect_as_nobody(made.socket) is True
+
+
+async def test_a_child_whose_socket_is_removed_is_started_again():
+    async with started(child(hang_s=0.5)) as made:
+        await made.wait_until_up()
+        made.socket.unlink()
+        await made.channel.cut()
+        async with asyncio.timeout(20):
+            while not (made.restarts and made.is_up):  # noqa: ASYNC110 - what an operator sees is polled, too
+                await asyncio.sleep(0.05)
+
+
+def test_children_start_on_the_servers_own_loop():
+    """uvloop's subprocesses take fewer arguments than asyncio's."""
+
+    async def start_and_stop() -> None:
+        async with started(child()) as made:
+            await made.wait_until_up()
+
+    uvloop.run(start_and_stop())
 
 
 async def test_a_hung_child_is_started_again():

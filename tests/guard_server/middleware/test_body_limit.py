@@ -67,3 +67,17 @@ async def test_a_body_that_does_not_come_is_a_408():
         reply = await client.post("/", content=pieces())
     assert reply.status_code == 408
     assert reply.json()["error"]["code"] == "request_timeout"
+
+
+async def test_a_client_that_goes_in_the_middle_of_its_body_is_no_request():
+    messages = iter([{"type": "http.request", "body": b"x", "more_body": True}, {"type": "http.disconnect"}])
+    reached = []
+
+    async def app(*_: object) -> None:
+        reached.append(1)
+
+    async def receive() -> dict[str, object]:
+        return next(messages)
+
+    await BodyLimitMiddleware(app, limit=10)({"type": "http", "headers": []}, receive, None)
+    assert reached == []
