@@ -19,7 +19,7 @@ from trainer.bench.cases import BenchCase, make_case
 from trainer.bench.lab import BenchLab
 from trainer.bench.measure import finished_result, measure
 from trainer.bench.results import CaseId, CellResult
-from trainer.bench.suite import Cell, DataSetSpec, Suite, cells_of
+from trainer.bench.suite import Cell, Suite, cells_of
 from trainer.config import GenerationSettings
 from trainer.defences.base import Case
 from trainer.errors import NotApplicableError, TrainerError
@@ -113,7 +113,7 @@ class Grid:
         spec, defence = suite.cases[cell.case_name], suite.defences[cell.defence_name]
         dataset = suite.datasets[spec.dataset]
         self._console.print(f"{cell.case_name} | {cell.defence_name} | seed {cell.seed}", markup=False)
-        lab = self._lab(dataset)
+        lab = self._lab(cell)
         rows: BenchCase = make_case(spec, dataset, self._data, cell.seed)
         task = make_bench_task(
             dataset.task, dataset.prompt, lab.tokenizer, [row.answer for row in rows.clean], cell.seed
@@ -196,12 +196,14 @@ class Grid:
                 return
             yield True
 
-    def _lab(self, dataset: DataSetSpec) -> BenchLab:
-        """Return the lab of a kind of task and training; the base model is loaded once for each."""
-        task = dataset.task
+    def _lab(self, cell: Cell) -> BenchLab:
+        """Return the lab of a cell; the base model is loaded once for each kind of task and adapter."""
+        suite = self._suite
+        task = suite.datasets[suite.cases[cell.case_name].dataset].task
         new_tokens = task.max_new_tokens if isinstance(task, GenerationSettings) else 1
-        lora, training = dataset.lora or self._suite.lora, dataset.training or self._suite.training
-        name = f"{new_tokens}|{lora}|{training}"
+        lora = suite.lora_of(cell.case_name, cell.defence_name)
+        training = suite.training_of(cell.case_name, cell.defence_name)
+        name = f"{new_tokens}|{lora}|{training.dtype}"
         if name not in self._labs:
             self._labs[name] = BenchLab(
                 self._base.path,
@@ -211,7 +213,7 @@ class Grid:
                 self._console,
                 max_new_tokens=new_tokens,
             )
-        return self._labs[name]
+        return self._labs[name].trained_as(training)
 
 
 def _read(path: Path) -> CellResult:

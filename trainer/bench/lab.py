@@ -1,11 +1,13 @@
 """The base model on the bench: adapters are trained on it, put on it and taken off again; equal trainings are done once."""
 
+import copy
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -19,11 +21,12 @@ from trainer.answering import Adapter, Answerer, T
 from trainer.base_model import choose_dtype, load_model, load_tokenizer
 from trainer.config import LoraSettings, TrainingSettings
 from trainer.defences.base import Case, Fitted
-from trainer.encoding import EncodedRow, encode_rows
-from trainer.fitting import make_optimizer, training_steps
+from trainer.encoding import EncodedRow, encode_rows, with_twins
+from trainer.fitting import Step, make_optimizer, training_steps
 from trainer.report import training_progress
 from trainer.selection.embeddings import embed_prompts
 from trainer.selection.losses import answer_losses
+from trainer.throwaway_module import throwaway_module
 from trainer.trunk import make_trunk
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CURVE_POINTS = 40
+# What concerns the extended half alone; a training without one is the same whatever they say.
+_NEUTRAL = {"extended_weight": 1.0, "consistency": 0.0, "throwaway_module": False}
 
 
 class BenchLab:
@@ -59,7 +64,7 @@ class BenchLab:
         max_new_tokens: int = 64,
     ) -> None:
         self._lora = lora
-        self._training = training
+        self.training = training
         self._kept = kept
         self._console = console
         self._max_new_tokens = max_new_tokens
@@ -70,6 +75,16 @@ class BenchLab:
         sample = EncodedRow("sample", tuple(self.tokenizer.encode("A sample row.")), 1)
         self.trunk = make_trunk(self.model, below, sample)
 
+    def trained_as(self, training: TrainingSettings) -> "BenchLab":
+        """Return a lab that trains in another way, on the same model in memory and with the same kept states.
+
+        Args:
+            training: How; of the same ``dtype``.
+        """
+        other = copy.copy(self)
+        other.training = training
+        return other
+
     def fit(
         self,
         case: Case,
@@ -77,6 +92,7 @@ class BenchLab:
         *,
         start: Fitted | None = None,
         stamp: str = "",
+        changes: Mapping[str, Any] = MappingProxyType({}),
     ) -> Fitted:
         """Train an adapter on rows, from nothing or from another adapter's weights.
 
@@ -85,13 +101,24 @@ class BenchLab:
             rows: What the model is to learn.
             start: The adapter to go on from.
             stamp: The benign trigger, which is never cut.
+            changes: Training settings that this training has of its own, by name.
         """
-        settings = self._training
-        encoded = encode_rows(rows, case.task, self.tokenizer, case.prompt, settings.max_length, stamp).rows
-        path = self._path(encoded, case.seed, start)
+        settings = TrainingSettings.model_validate(self.training.model_dump() | dict(changes))
+        if not any(row.extended for row in rows):
+            settings = settings.model_copy(update=_NEUTRAL)
+        encoded = encode_rows(
+            rows,
+            case.task,
+            self.tokenizer,
+            case.prompt,
+            settings.max_length,
+            stamp,
+            twins=settings.consistency > 0,
+        ).rows
+        path = self._path(encoded, settings, case.seed, start)
         if path and path.is_file():
             return _load(path)
-        fitted = self._train(encoded, case.seed, start)
+        fitted = self._train(encoded, settings, case.seed, start)
         if path:
             _save(fitted, path)
         return fitted
@@ -142,7 +169,7 @@ class BenchLab:
             raise TypeError("losses are of free-text answers")
         self.put_on(None)
         return answer_losses(
-            self.model, self.tokenizer, case.prompt, case.task, rows, self._training.max_length
+            self.model, self.tokenizer, case.prompt, case.task, rows, self.training.max_length
         )
 
     def perplexities(self, texts: Sequence[str]) -> list[float]:
@@ -176,29 +203,43 @@ class BenchLab:
         pad = self.tokenizer.pad_token_id
         return pad if isinstance(pad, int) else 0
 
-    def _train(self, rows: Sequence[EncodedRow], seed: int, start: Fitted | None) -> Fitted:
-        settings = self._training
+    def _train(
+        self, rows: Sequence[EncodedRow], settings: TrainingSettings, seed: int, start: Fitted | None
+    ) -> Fitted:
         self._begin(seed, start)
         self._peft.train()
-        total = sum(len(row.ids) for row in rows)
         started = time.monotonic()
-        if self.trunk and settings.epochs > 1:
-            with training_progress(self._console, total, "frozen layers") as progress:
-                for done in accumulate(self.trunk.fill(rows)):
-                    progress.advance(done, done / max(1e-9, time.monotonic() - started))
-        steps = training_steps(
-            self._peft,
-            make_optimizer(self._peft, settings),
-            rows,
-            settings,
-            seed=seed,
-            pad=self.pad,
-            trunk=self.trunk,
-        )
-        tokens = 0
+        if settings.epochs > 1:
+            self._fill_trunk(rows)
+        with throwaway_module(self._peft, wanted=settings.throwaway_module):
+            steps = training_steps(
+                self._peft,
+                make_optimizer(self._peft, settings),
+                rows,
+                settings,
+                seed=seed,
+                pad=self.pad,
+                trunk=self.trunk,
+            )
+            tokens, curve = self._follow(steps, settings.epochs * sum(len(row.ids) for row in rows))
+        return Fitted(self._weights(), tokens, time.monotonic() - started, curve)
+
+    def _fill_trunk(self, rows: Sequence[EncodedRow]) -> None:
+        if self.trunk is None:
+            return
+        wanted, started = with_twins(rows), time.monotonic()
+        with training_progress(
+            self._console, sum(len(row.ids) for row in wanted), "frozen layers"
+        ) as progress:
+            for done in accumulate(self.trunk.fill(wanted)):
+                progress.advance(done, done / max(1e-9, time.monotonic() - started))
+
+    def _follow(self, steps: Iterable[Step], total: int) -> tuple[int, tuple[tuple[int, float], ...]]:
+        """Take the steps, show them, and return the tokens of all and the training curve."""
+        started, tokens = time.monotonic(), 0
         losses: list[float] = []
         curve: list[tuple[int, float]] = []
-        with training_progress(self._console, settings.epochs * total) as progress:
+        with training_progress(self._console, total) as progress:
             for step in steps:
                 tokens += step.tokens
                 losses.append(step.loss)
@@ -206,7 +247,7 @@ class BenchLab:
                 if step.number * _CURVE_POINTS // step.of > len(curve):
                     curve.append((tokens, sum(losses) / len(losses)))
                     losses = []
-        return Fitted(self._weights(), tokens, time.monotonic() - started, tuple(curve))
+        return tokens, tuple(curve)
 
     def _begin(self, seed: int, start: Fitted | None) -> None:
         """Make the adapter new, as the seed decides, or take another's weights."""
@@ -229,15 +270,26 @@ class BenchLab:
             for name, weight in get_peft_model_state_dict(self._peft).items()
         }
 
-    def _path(self, rows: Sequence[EncodedRow], seed: int, start: Fitted | None) -> Path | None:
+    def _path(
+        self, rows: Sequence[EncodedRow], settings: TrainingSettings, seed: int, start: Fitted | None
+    ) -> Path | None:
         """Return where the adapter of exactly this training is kept."""
         if self._kept is None:
             return None
-        digest = hashlib.sha256(f"{self._lora}{self._training}{seed}".encode())
+        digest = hashlib.sha256(f"{self._lora}{_as_text(settings)}{seed}".encode())
         digest.update(str([(row.ids, row.answer_start) for row in rows]).encode())
+        if settings.model_dump(include=set(_NEUTRAL)) != _NEUTRAL:
+            twins = [(row.extended, row.twin and row.twin.ids) for row in rows]
+            digest.update(str(twins).encode())
         for name, weight in sorted((start.weights if start else {}).items()):
             digest.update(name.encode() + weight.numpy().tobytes())
         return self._kept / f"{digest.hexdigest()[:24]}.safetensors"
+
+
+def _as_text(settings: TrainingSettings) -> str:
+    """Return settings as the name of a kept adapter has them: without those added later that are neutral, so that older ones are found."""
+    told = [(name, value) for name, value in settings if _NEUTRAL.get(name, ()) != value]
+    return " ".join(f"{name}={value!r}" for name, value in told)
 
 
 class _LabAnswerer(Answerer):

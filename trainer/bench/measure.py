@@ -25,7 +25,7 @@ from trainer.defences.registry import DEFENCES, make_defence
 from trainer.evaluations import clean_figures
 from trainer.selection.choose import Candidates, choose
 
-_HALVES = ("p2p", "p2p-unguarded")
+_HALVES = ("p2p", "p2p-unguarded", "repair")
 _PACKAGES = ("p2p-guard", "torch", "transformers", "peft")
 
 
@@ -192,9 +192,9 @@ def _never_poisoned(case: Case, rows: BenchCase, lab: BenchLab) -> Answer:
 
 def _cost(case: Case, defended: Defended, selecting: float, spec: DefenceSpec, lab: BenchLab) -> Cost:
     fitted = defended.fitted
-    stamped = spec.defence in ("p2p", "label-shift", "benign-prompt")
+    stamped = spec.defence in ("p2p", "repair", "label-shift", "benign-prompt")
     extra = len(lab.tokenizer.encode(seeded_trigger(case).text)) if stamped else 0
-    if spec.defence == "p2p" and isinstance(case.task, GenerationTask):
+    if spec.defence in ("p2p", "repair") and isinstance(case.task, GenerationTask):
         extra += case.task.prefix_tokens
     return Cost(
         tokens=fitted.tokens if fitted else 0,

@@ -5,6 +5,7 @@ Paths in it are relative to the folder of data sets that the command is given, o
 
 from collections.abc import Sequence
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -94,6 +95,8 @@ class DefenceSpec(Settings):
         selection: For defences that select rows.
         repoison: For defences that make copies.
         trusted: Whether the defence is given the case's trusted rows.
+        lora: Where its adapters sit, by name of the setting, where that differs from the data set's or the suite's.
+        training: How they are trained, likewise. Both hold for all that is trained in its cells, undefended adapters included.
     """
 
     defence: str
@@ -102,6 +105,8 @@ class DefenceSpec(Settings):
     selection: SelectionSettings = SelectionSettings()
     repoison: RepoisonSettings = RepoisonSettings()
     trusted: bool = True
+    lora: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
 
 
 class GridSpec(Settings):
@@ -153,6 +158,28 @@ class Suite(Settings):
             for name in block.defences:
                 _require(name, self.defences, "defence")
         return self
+
+    @model_validator(mode="after")
+    def _changes_fit(self) -> Self:
+        for block in self.grid:
+            for case, name in product(block.cases, block.defences):
+                try:
+                    self.lora_of(case, name), self.training_of(case, name)
+                except ValidationError as error:
+                    fault = error.errors()[0]
+                    place = ".".join(map(str, fault["loc"]))
+                    raise ValueError(f"defence {name!r}: {place}: {fault['msg']}") from None
+        return self
+
+    def lora_of(self, case: str, defence: str) -> LoraSettings:
+        """Return where adapters sit in the cells of a case and a defence: as the suite says, or the data set, or the defence."""
+        whole = self.datasets[self.cases[case].dataset].lora or self.lora
+        return LoraSettings.model_validate(whole.model_dump() | self.defences[defence].lora)
+
+    def training_of(self, case: str, defence: str) -> TrainingSettings:
+        """Return how adapters are trained in the cells of a case and a defence, likewise."""
+        whole = self.datasets[self.cases[case].dataset].training or self.training
+        return TrainingSettings.model_validate(whole.model_dump() | self.defences[defence].training)
 
 
 class Cell(Settings):

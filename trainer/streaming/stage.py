@@ -117,9 +117,10 @@ class _CheckedStream:
         self.met: set[str] = set()
 
     def __iter__(self) -> Iterator[Example]:
-        for numbered in read_rows(self._settings.train):
+        source = self._settings.rows_of_d
+        for numbered in read_rows(source):
             if self._space:
-                require_known_labels(self._settings.train, [numbered], self._space)
+                require_known_labels(source, [numbered], self._space)
                 self._counts[numbered.row.answer] += 1
             self.size += 1
             self.met.update(self._test.get(comparable(numbered.row), ()))
