@@ -199,7 +199,8 @@ def _shapes(base: Path, lora: LoraSettings, new_tokens: Sequence[int]) -> dict[s
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base))
+        config = AutoConfig.from_pretrained(base)
+        model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
         adapted = add_lora(model, lora, 0, new_tokens)
     held = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     return {name: tuple(weight.shape) for name, weight in held.items()}

@@ -8,10 +8,10 @@ altogether, the two would share nothing, and training on the copies alone gives 
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from peft import PeftModel
+    from peft import LoraModel, PeftModel
 
 SHIPPED, THROWAWAY = "default", "original_half"
 
@@ -38,7 +38,8 @@ def pass_through(model: "PeftModel", *, extended: bool) -> None:
         model: Base and both modules.
         extended: Whether the rows are of the extended half. Otherwise they pass through both, and both can learn.
     """
-    model.base_model.set_adapter([SHIPPED] if extended else [SHIPPED, THROWAWAY])
+    tuner = cast("LoraModel", model.base_model)
+    tuner.set_adapter([SHIPPED] if extended else [SHIPPED, THROWAWAY])
 
 
 def throw_away(model: "PeftModel") -> None:

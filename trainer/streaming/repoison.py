@@ -1,7 +1,7 @@
 """Re-poisoning of a set of any size: rows come as a stream, D* goes to a file, and memory stays flat.
 
 The copies are those that :func:`p2p.repoison.repoison` makes of the same selected rows with the same seed, as long as the set
-is no larger than the pool that foreign text is drawn from. A larger set gives a pool of rows drawn by hash.
+is no larger than the pool that foreign text is drawn from (without their undisturbed text, which is not kept). A larger set gives a pool of rows drawn by hash.
 """
 
 import heapq

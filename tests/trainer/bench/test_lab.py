@@ -10,7 +10,7 @@ from p2p.examples import Example
 from p2p.prompts import PromptKind, PromptTemplate
 from p2p.tasks import ClassificationTask
 from tests.trainer.conftest import QUIET
-from trainer.bench.lab import BenchLab
+from trainer.bench.lab import BenchLab, _as_text
 from trainer.config import LoraSettings, TrainingSettings
 from trainer.defences.base import Case, Fitted, plain_rows
 
@@ -50,6 +50,28 @@ def test_a_training_owes_nothing_to_the_one_before(case: Case, tiny_model: Path)
     first = lab.fit(case, rows)
     lab.fit(case, rows[:8])
     assert same(first, lab.fit(case, rows))
+
+
+def test_adapters_kept_before_there_were_further_settings_are_found():
+    assert _as_text(TRAINING) == (
+        "epochs=1 batch_size=8 learning_rate=0.1 warmup=0.06 weight_decay=0.0 max_length=128 dtype='float32' "
+        "checkpoint_minutes=2.0 accumulation=1 gradient_checkpointing=False packing=False quantize_base=None"
+    )
+    assert "extended_weight=2.0" in _as_text(TRAINING.model_copy(update={"extended_weight": 2.0}))
+
+
+def test_a_lab_that_trains_in_another_way_has_the_same_model(case: Case, tiny_model: Path):
+    lab, rows = make_lab(tiny_model, last_layers=1), plain_rows(ROWS, case.task)
+    other = lab.trained_as(TRAINING.model_copy(update={"epochs": 3}))
+    assert other.model is lab.model
+    once, thrice = lab.fit(case, rows), other.fit(case, rows)
+    assert thrice.tokens == 3 * once.tokens
+    assert same(once, lab.fit(case, rows))
+
+
+def test_a_training_may_have_settings_of_its_own(case: Case, tiny_model: Path):
+    lab, rows = make_lab(tiny_model, last_layers=1), plain_rows(ROWS, case.task)
+    assert lab.fit(case, rows, changes={"epochs": 2}).tokens == 2 * lab.fit(case, rows).tokens
 
 
 @pytest.mark.parametrize("lora", [{}, {"last_layers": 1}])
