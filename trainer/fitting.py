@@ -120,6 +120,7 @@ def _by_module(model: "PeftModel", part: Part, weighing: Weighing) -> Iterator[P
         if rows := [row for row in part.rows if row.extended is extended]:
             pass_through(model, extended=extended)
             yield Part(rows, part.weight * sum(map(weighing.of_row, rows)) / total)
+    pass_through(model, extended=False)
 
 
 def _gradients(model: "PeftModel", weights: "Sequence[torch.nn.Parameter]") -> "list[torch.Tensor]":
