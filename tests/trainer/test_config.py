@@ -78,10 +78,6 @@ def test_trusted_selection_without_trusted_rows_is_a_contradiction(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{"selection": {"method": "random"}}, {"selection": {"method": "screened"}}, {"defence": "none"}],
-)
-@pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"data": {"test": {"path": "u.jsonl"}}}, "data.train is missing: .*data.trusted alone"),
@@ -127,6 +123,10 @@ def test_halves_that_cannot_be_trained_so_are_refused(tmp_path: Path, change: di
         load(tmp_path, GOOD | change)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"selection": {"method": "random"}}, {"selection": {"method": "screened"}}, {"defence": "none"}],
+)
 def test_what_copies_no_trusted_row_needs_none(tmp_path: Path, change: dict[str, Any]):
     assert load(tmp_path, GOOD | {"data": {"train": {"path": "t.jsonl"}}} | change).data.trusted is None
 

@@ -16,7 +16,6 @@ from trainer.base_model import load_tokenizer
 from trainer.config import TrainConfig
 from trainer.errors import CheckpointError, InterruptedRunError
 from trainer.recipe import train
-from trainer.start_adapter import read_start_adapter
 
 
 def run(settings: dict[str, Any], **changes: Any) -> Path:

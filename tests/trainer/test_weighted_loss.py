@@ -12,6 +12,7 @@ from trainer.batches import collate
 from trainer.config import LoraSettings
 from trainer.encoding import EncodedRow
 from trainer.packing import pack
+from trainer.processes import Processes
 from trainer.trunk import Trunk
 from trainer.weighted_loss import Weighing, weighted_loss
 
@@ -53,6 +54,16 @@ def test_an_extended_token_weighs_what_is_asked_for(adapted: Any):
 
 def test_at_equal_weights_it_is_the_plain_loss(adapted: Any):
     torch.testing.assert_close(loss_of(adapted, Weighing()), answer_loss(adapted, collate(ROWS, pad=0)))
+
+
+@pytest.mark.parametrize(("size", "wanted"), [(1, 2), (2, 1), (3, 2)])
+def test_what_processes_and_parts_add_up_to_is_the_loss_of_the_whole(adapted: Any, size: int, wanted: int):
+    weighing = Weighing(3, 2)
+    parts = [
+        part for rank in range(size) for part in Processes(rank, size).parts(ROWS, wanted, weighing.of_row)
+    ]
+    found = sum(part.weight * loss_of(adapted, weighing, list(part.rows)) for part in parts)
+    torch.testing.assert_close(found, loss_of(adapted, weighing))
 
 
 def test_packed_rows_weigh_alike(adapted: Any):
