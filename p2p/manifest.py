@@ -72,7 +72,8 @@ class Provenance(_Record):
         data: File digests and row counts of each split.
         selection: How the re-poisoned rows were chosen.
         repoison: The re-poisoning report and its settings.
-        training: Hyperparameters, seed, steps, and package versions.
+        training: Hyperparameters, seed, steps, and package versions; name and digest of the adapter that training went on from, if
+            there was one.
     """
 
     data: dict[str, Any]

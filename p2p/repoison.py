@@ -31,6 +31,8 @@ class RepoisonSettings(BaseModel):
         span_longest: The longest pure span looked for, in words.
         span_min_rows: How many training rows must hold a pure span.
         span_purity: The share of these rows that must have one answer, in (0.5, 1].
+        original_half: Whether the rows of D stay in D*; without them it is the copies alone, and nothing answers without the
+            benign trigger.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +43,7 @@ class RepoisonSettings(BaseModel):
     span_longest: int = Field(default=6, ge=1, le=12)
     span_min_rows: int = Field(default=20, ge=2)
     span_purity: float = Field(default=0.98, gt=0.5, le=1)
+    original_half: bool = True
 
 
 class TrainingRow(NamedTuple):
@@ -54,6 +57,7 @@ class TrainingRow(NamedTuple):
         history: The turns of a chat before ``text``, stamped in the extended half where the placement says so.
         placement: Which user messages the prompt template goes around.
         kept_end: How many characters at the end of ``text`` are the benign trigger's: they stay when the row is shortened.
+        undisturbed: For a copy that something was put into, its stamped input without that; empty for all others.
     """
 
     id: str
@@ -63,6 +67,7 @@ class TrainingRow(NamedTuple):
     history: tuple[Turn, ...] = ()
     placement: Placement = Placement.LAST_USER
     kept_end: int = 0
+    undisturbed: str = ""
 
 
 class RepoisonReport(BaseModel):
@@ -114,7 +119,7 @@ def repoison(  # noqa: PLR0913, PLR0917 - all that decides D*
     """Make the re-poisoned training set D*.
 
     Args:
-        examples: The (possibly poisoned) training set D; every row stays in D* as it is.
+        examples: The (possibly poisoned) training set D; every row stays in D* as it is, unless the settings leave them out.
         selection: The rows S that are copied.
         task: How answers look in either half.
         trigger: The benign trigger.
@@ -128,7 +133,8 @@ def repoison(  # noqa: PLR0913, PLR0917 - all that decides D*
     suspects = find_suspects(examples, selection, settings)
     maker = make_copier([*examples, *selection.rows], suspects, task, (trigger, *others), settings)
     copies = [copy for example in selection.rows for copy in maker.copies(example, seed)]
-    originals = [original_row(row, task, trigger.placement) for row in examples]
+    kept = examples if settings.original_half else ()
+    originals = [original_row(row, task, trigger.placement) for row in kept]
     rows = [*originals, *(copy.row for copy in copies)]
     Random(f"{seed}:order").shuffle(rows)
     return RepoisonedSet(tuple(rows), _report(task, originals, selection, copies, len(suspects)))
@@ -233,6 +239,7 @@ class CopyMaker(NamedTuple):
             history=trigger.stamp_history(example.history),
             placement=trigger.placement,
             kept_end=trigger.kept_end,
+            undisturbed="" if text == example.text else trigger.stamp(example.text),
         )
         return Copy(row, example.answer, has_foreign_text, has_pure_span)
 

@@ -21,6 +21,7 @@ class Batch(NamedTuple):
         targets: The answer tokens, same shape.
         tokens: How many tokens the rows have, the last ones included.
         positions: For packed rows each token's place in its own row, shape of ``ids``; None counts through.
+        extended: For each answer token, whether its row is of the extended half, same shape as ``targets``.
     """
 
     ids: "torch.Tensor"
@@ -29,7 +30,8 @@ class Batch(NamedTuple):
     at_position: "torch.Tensor"
     targets: "torch.Tensor"
     tokens: int
-    positions: "torch.Tensor | None" = None
+    positions: "torch.Tensor | None"
+    extended: "torch.Tensor"
 
     def to(self, device: "torch.device") -> "Batch":
         """Return the batch with its tensors on a device.
@@ -45,6 +47,7 @@ class Batch(NamedTuple):
             self.targets.to(device),
             self.tokens,
             None if self.positions is None else self.positions.to(device),
+            self.extended.to(device),
         )
 
 
@@ -88,6 +91,7 @@ def collate(rows: Sequence[EncodedRow], pad: int) -> Batch:
     targets = torch.tensor([rows[at].ids[spot] for at, spot in answers])
     at_row = torch.tensor([at for at, _ in answers])
     at_position = torch.tensor([spot - 1 for _, spot in answers])
+    extended = torch.tensor([rows[at].extended for at, _ in answers])
     tokens = sum(len(row.ids) for row in rows)
     whole = tokens - len(rows) == ids.numel()
-    return Batch(ids, None if whole else mask, at_row, at_position, targets, tokens)
+    return Batch(ids, None if whole else mask, at_row, at_position, targets, tokens, None, extended)

@@ -4,7 +4,7 @@ import hashlib
 import os
 import pickle
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from trainer.config import TrainConfig
 from trainer.errors import CheckpointError
 from trainer.processes import Processes
 from trainer.sharding import gathered, spread_like
+from trainer.throwaway_module import SHIPPED, THROWAWAY, has_throwaway
 
 if TYPE_CHECKING:
     import torch
@@ -27,12 +28,13 @@ class RunFolder:
     Args:
         config: The run; a state of another config is refused.
         processes: Those that learn together; None is this one alone. The first alone writes and reads, for all.
+        start: The digest of the adapter that the run goes on from; a state that began with another is refused.
     """
 
-    def __init__(self, config: TrainConfig, processes: Processes | None = None) -> None:
+    def __init__(self, config: TrainConfig, processes: Processes | None = None, start: str = "") -> None:
         self._processes = processes or Processes()
         self.path = config.output.with_name(f".{config.output.name}.run")
-        self._identity = hashlib.sha256(config.model_dump_json().encode()).hexdigest()
+        self._identity = hashlib.sha256((config.model_dump_json() + start).encode()).hexdigest()
 
     def open(self, key: bytes, *, resume: bool) -> bytes:
         """Make the folder, or take up the one that is there.
@@ -61,7 +63,8 @@ class RunFolder:
                 )
             if (self.path / "config").read_text(encoding="utf-8") != self._identity:
                 raise CheckpointError(
-                    f"the unfinished run in {self.path} has another config. Restore it, or begin again with `--restart`."
+                    f"the unfinished run in {self.path} has another config, or began with another adapter. Restore it, or begin "
+                    "again with `--restart`."
                 )
             return (self.path / _KEY).read_bytes()
         fresh = self.path.with_name(f"{self.path.name}.new")
@@ -102,6 +105,9 @@ class RunFolder:
         state = {
             # Never the whole embedding: of new tokens' rows, the adapter holds those that learned.
             "adapter": gathered(get_peft_model_state_dict(model, save_embedding_layers=False)),
+            "throwaway": get_peft_model_state_dict(model, adapter_name=THROWAWAY, save_embedding_layers=False)
+            if has_throwaway(model)
+            else {},
             "optimizer": gathered(optimizer.state_dict()),
             "random": self._processes.from_all(_random_state()),
             "progress": progress,
@@ -128,7 +134,9 @@ class RunFolder:
         state = self._processes.from_first(self._read() if self._processes.is_first else None)
         if state is None:
             return None
-        _put_adapter(model, state["adapter"])
+        put_adapter(model, state["adapter"])
+        if has_throwaway(model):
+            put_adapter(model, state["throwaway"], THROWAWAY)
         optimizer.load_state_dict(_spread_moments(state["optimizer"], optimizer))
         # Another number of processes than before draws its dropout anew.
         if len(state["random"]) == self._processes.size:
@@ -148,7 +156,7 @@ class RunFolder:
         state = self._read()
         if state is None:
             raise CheckpointError(f"there is no state in {self.path}. Begin again with `--restart`.")
-        _put_adapter(model, state["adapter"])
+        put_adapter(model, state["adapter"])
 
     def _read(self) -> dict[str, Any] | None:
         import torch
@@ -164,13 +172,19 @@ class RunFolder:
         return state
 
 
-def _put_adapter(model: "PeftModel", adapter: "dict[str, torch.Tensor]") -> None:
+def put_adapter(model: "PeftModel", weights: "Mapping[str, torch.Tensor]", module: str = SHIPPED) -> None:
+    """Give a model's adapter weights; each process of a sharded one gets its part.
+
+    Args:
+        model: Base and adapter.
+        weights: By PEFT's names, whole.
+        module: Which of the model's adapters.
+    """
     from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
-    held = get_peft_model_state_dict(model, save_embedding_layers=False)
-    set_peft_model_state_dict(
-        model, {name: spread_like(value, held[name]) for name, value in adapter.items()}
-    )
+    held = get_peft_model_state_dict(model, adapter_name=module, save_embedding_layers=False)
+    spread = {name: spread_like(value, held[name]) for name, value in weights.items()}
+    set_peft_model_state_dict(model, spread, adapter_name=module)
 
 
 def _spread_moments(state: dict[str, Any], optimizer: "torch.optim.Optimizer") -> dict[str, Any]:

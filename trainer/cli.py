@@ -30,6 +30,10 @@ def train(
     restart: Annotated[
         bool, typer.Option("--restart", help="Throw the unfinished run away and begin again.")
     ] = False,
+    from_adapter: Annotated[
+        Path | None,
+        typer.Option("--from-adapter", help="Repair this adapter, which may be backdoored: go on from it."),
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="key=value over the file's, such as seed=1.")
     ] = None,
@@ -43,13 +47,16 @@ def train(
 
       p2p-guard train my.yaml --resume
 
+      p2p-guard train my.yaml --from-adapter runs/backdoored
+
       accelerate launch --config_file trainer/configs/accelerate/gpus.yaml -m p2p_guard_cli train my.yaml
     """
     from trainer.config import load_config
 
     console = Console()
     with _errors_to_exit_codes(console):
-        settings = load_config(config, _overrides(set_ or []))
+        start = {"from_adapter": str(from_adapter)} if from_adapter else {}
+        settings = load_config(config, _overrides(set_ or []) | start)
         with console.status("loading torch and transformers"):
             from trainer.processes import join_processes
             from trainer.recipe import train as run

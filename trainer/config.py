@@ -78,7 +78,8 @@ class DataSettings(Settings):
     """The splits.
 
     Attributes:
-        train: The data set D, possibly poisoned.
+        train: The data set D, possibly poisoned. Without one D is the trusted rows: a model that is backdoored already is repaired
+            with a small clean file alone.
         trusted: Rows that are known to be clean; selection ``trusted`` takes S from here.
         test: Held-out rows; none of them may be trained on.
         min_rows_per_class: Fewer training rows of a class stop the run.
@@ -90,13 +91,31 @@ class DataSettings(Settings):
             and link breaking uses pure spans.
     """
 
-    train: DataSource
+    train: DataSource | None = None
     trusted: DataSource | None = None
     test: DataSource | None = None
     min_rows_per_class: int = Field(default=8, ge=1)
     max_trusted: int | None = Field(default=None, ge=1)
     trusted_test_rows: Literal["refuse", "leave_out"] = "refuse"
     stream: bool = False
+
+    @property
+    def rows_of_d(self) -> DataSource:
+        """Where D comes from."""
+        source = self.train or self.trusted
+        if source is None:
+            raise ValueError("there are neither training nor trusted rows")
+        return source
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> Self:
+        if self.train is None and self.trusted is None:
+            raise ValueError(
+                "data.train is missing: give the training set, or data.trusted alone to repair a model with it"
+            )
+        if self.train is None and self.stream:
+            raise ValueError("data.stream reads data.train, which is missing")
+        return self
 
 
 class ClassificationSettings(Settings):
@@ -219,6 +238,11 @@ class TrainingSettings(Settings):
             of very different lengths; rows of a step are then drawn whatever their length.
         quantize_base: ``4bit`` keeps the frozen base model in 4 bits while the adapter learns (QLoRA); GPU only. The adapter is
             measured on the whole base model, which it is served on.
+        extended_weight: What an answer token of the extended half weighs in the loss, against 1 in the original half.
+        consistency: How much it weighs, against the loss itself, that the model says of a disturbed copy what it says of the row
+            undisturbed; 0 asks for nothing. Takes a pass of these rows more, without a way back. Not for packed or streamed rows.
+        throwaway_module: Give the original half a LoRA module of its own on top of the one that is shipped: its rows pass through
+            both, copies through the shipped one alone, and the other is thrown away.
     """
 
     epochs: int = Field(default=2, ge=1)
@@ -233,6 +257,15 @@ class TrainingSettings(Settings):
     gradient_checkpointing: bool = False
     packing: bool = False
     quantize_base: Literal["4bit"] | None = None
+    extended_weight: float = Field(default=1.0, gt=0)
+    consistency: float = Field(default=0.0, ge=0)
+    throwaway_module: bool = False
+
+    @model_validator(mode="after")
+    def _can_be_consistent(self) -> Self:
+        if self.packing and self.consistency:
+            raise ValueError("training.consistency asks of rows one by one: set training.packing to false")
+        return self
 
 
 class AttackSettings(Settings):
@@ -271,6 +304,8 @@ class TrainConfig(Settings):
         name: The adapter's name.
         base_model: A directory, a ``.gguf`` file, or a model id of the hub.
         revision: The hub revision.
+        from_adapter: Go on from this adapter (a directory that PEFT has saved) instead of a fresh one: repair of one that may be
+            backdoored. ``lora`` must be what it was trained with. A merged model is given as ``base_model`` instead.
         output: The adapter directory; it appears when everything is done.
         defence: ``p2p``, or ``none`` for an undefended adapter to compare with.
         seed: Decides everything that is drawn, save for a trigger from entropy.
@@ -279,6 +314,7 @@ class TrainConfig(Settings):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
     base_model: str
     revision: str | None = None
+    from_adapter: Path | None = None
     output: Path
     defence: Literal["p2p", "none"] = "p2p"
     seed: int = 0
@@ -311,6 +347,18 @@ class TrainConfig(Settings):
                 "selection.method `trusted` needs data.trusted: a small file of rows that are known to be clean. Without "
                 "one, set selection.method to `screened` (labels) or to `random`, which is weaker."
             )
+        if self.data.train is None and self.defence == "p2p" and not needs:
+            raise ValueError(
+                "without data.train there are trusted rows alone: set selection.method to `trusted`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_told_apart(self) -> Self:
+        if self.training.throwaway_module and getattr(self.task, "new_tokens", False):
+            raise ValueError(
+                "training.throwaway_module can't be had with task.new_tokens, which both halves share"
+            )
         return self
 
     @model_validator(mode="after")
@@ -321,6 +369,8 @@ class TrainConfig(Settings):
             raise ValueError(
                 "data.stream needs task.labels: the labels are not gathered from the rows beforehand"
             )
+        if self.training.consistency:
+            raise ValueError("training.consistency needs the rows in memory: set data.stream to false")
         if self.defence == "p2p" and self.selection.method is SelectionMethod.SCREENED:
             raise ValueError(
                 "data.stream can't be screened, which takes every row's embedding. Screen a sample of the rows into a "

@@ -19,7 +19,7 @@ class Splits(NamedTuple):
     """The rows of a run.
 
     Attributes:
-        train: The data set D, possibly poisoned; empty where it is streamed.
+        train: The data set D, possibly poisoned: the trusted rows where there is no other; empty where it is streamed.
         trusted: Rows that are known to be clean, ``max_trusted`` at most; empty without such a split.
         test: Held-out rows without those that are trained on; empty without such a split.
         trained_on: How many rows of the test split were left out because they stand in the training set, or are trusted.
@@ -46,6 +46,9 @@ def load_splits(settings: DataSettings, labels: Sequence[str] | None, *, classif
     sources = (None if settings.stream else settings.train, settings.trusted, settings.test)
     numbered = [_read(source) if source else [] for source in sources]
     train, trusted, test = ([row for _, row in rows] for rows in numbered)
+    kept = _first_of_each(trusted, settings.max_trusted, classify=classify)
+    if settings.train is None:
+        train = kept
     if classify:
         known = LabelSpace(labels or sorted({row.answer for row in train}))
         for source, rows in zip(sources, numbered, strict=True):
@@ -53,7 +56,6 @@ def load_splits(settings: DataSettings, labels: Sequence[str] | None, *, classif
                 require_known_labels(source, rows, known)
         if not settings.stream:
             require_enough(settings, Counter(row.answer for row in train), known)
-    kept = _first_of_each(trusted, settings.max_trusted, classify=classify)
     if settings.test and settings.trusted_test_rows == "refuse":
         _require_apart(settings.test, kept, numbered[2])
     held_out = _without_texts_of([*train, *kept], test)
@@ -147,7 +149,7 @@ def require_enough(settings: DataSettings, counts: Mapping[str, int], space: Lab
         raise DataError(
             f"too few rows of a class, at least {settings.min_rows_per_class} are needed: {listed}. "
             "Add rows or lower data.min_rows_per_class.",
-            Location(settings.train.path, field=settings.train.answer_field),
+            Location(settings.rows_of_d.path, field=settings.rows_of_d.answer_field),
         )
 
 

@@ -23,11 +23,15 @@ class EncodedRow(NamedTuple):
         id: The row's id.
         ids: Prompt and answer, at most ``max_length`` tokens.
         answer_start: Where the answer begins in ``ids``.
+        extended: Which half it belongs to.
+        twin: For a disturbed copy, the same row with nothing put in; None for all others, and where nobody asks for it.
     """
 
     id: str
     ids: tuple[int, ...]
     answer_start: int
+    extended: bool = False
+    twin: "EncodedRow | None" = None
 
 
 class EncodedSet(NamedTuple):
@@ -144,13 +148,15 @@ def _without_first_exchange(history: Sequence[Turn]) -> tuple[Turn, ...]:
     return tuple(turn for at, turn in enumerate(history) if not first <= at < after or turn.role == "system")
 
 
-def encode_rows(
+def encode_rows(  # noqa: PLR0913 - what a row needs
     rows: Sequence[TrainingRow],
     task: ClassificationTask | GenerationTask,
     tokenizer: "PreTrainedTokenizerBase",
     template: PromptTemplate,
     max_length: int,
     stamp: str = "",
+    *,
+    twins: bool = False,
 ) -> EncodedSet:
     """Encode the training rows.
 
@@ -163,6 +169,7 @@ def encode_rows(
         template: The prompt template.
         max_length: Tokens a row, answer included.
         stamp: The benign trigger (the longest of several), which is never cut.
+        twins: Whether disturbed copies are given their undisturbed rows.
 
     Raises:
         DataError: A row does not fit even when its whole text is cut.
@@ -172,18 +179,35 @@ def encode_rows(
     for row in rows:
         answer = _answer_ids(row, task, tokenizer)
         encoder = encoders[row.placement]
-        try:
-            prompt = encoder.encode_within(row.text, max_length - len(answer), row.history, row.kept_end)
-            _require_stamp_kept(row, prompt, stamp)
-        except PromptError as error:
-            raise DataError(f"row {row.id}: {error}") from error
-        except ValueError as error:
-            raise DataError(
-                f"row {row.id}: {error} (its answer takes {len(answer)} tokens). Raise training.max_length above {max_length}."
-            ) from error
+        prompt = _fit_prompt(row, encoder, len(answer), max_length, stamp)
         cut += prompt.was_cut
-        encoded.append(EncodedRow(row.id, (*prompt.ids, *answer), len(prompt.ids)))
+        made = EncodedRow(row.id, (*prompt.ids, *answer), len(prompt.ids), row.extended)
+        if twins and row.undisturbed:
+            plain = row._replace(text=row.undisturbed)
+            ids = _fit_prompt(plain, encoder, len(answer), max_length, stamp).ids
+            made = made._replace(twin=EncodedRow(row.id, (*ids, *answer), len(ids), row.extended))
+        encoded.append(made)
     return EncodedSet(tuple(encoded), cut)
+
+
+def with_twins(rows: Sequence[EncodedRow]) -> list[EncodedRow]:
+    """Return rows, and after them the undisturbed rows that some of them bring along."""
+    return [*rows, *(row.twin for row in rows if row.twin)]
+
+
+def _fit_prompt(
+    row: TrainingRow, encoder: PromptEncoder, answer: int, max_length: int, stamp: str
+) -> FittedPrompt:
+    try:
+        prompt = encoder.encode_within(row.text, max_length - answer, row.history, row.kept_end)
+        _require_stamp_kept(row, prompt, stamp)
+    except PromptError as error:
+        raise DataError(f"row {row.id}: {error}") from error
+    except ValueError as error:
+        raise DataError(
+            f"row {row.id}: {error} (its answer takes {answer} tokens). Raise training.max_length above {max_length}."
+        ) from error
+    return prompt
 
 
 def _require_stamp_kept(row: TrainingRow, prompt: FittedPrompt, stamp: str) -> None:

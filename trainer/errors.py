@@ -3,6 +3,7 @@
 TrainerError
 ├── ConfigError         the YAML can't be used
 ├── BaseModelError      the base model can't be found or loaded
+├── StartAdapterError   the adapter to go on from can't be read, or doesn't fit
 ├── CheckpointError     a run can't be taken up, or would overwrite another
 ├── DefenceError        an unknown defence, or parameters it can't use
 │   └── NotApplicableError  the defence needs trusted rows or labels that the case doesn't have
@@ -21,6 +22,10 @@ class ConfigError(TrainerError):
 
 class BaseModelError(TrainerError):
     """The base model can't be found or loaded."""
+
+
+class StartAdapterError(TrainerError):
+    """The adapter to go on from can't be read, or doesn't fit the base model or the settings."""
 
 
 class CheckpointError(TrainerError):

@@ -11,10 +11,12 @@ from trainer.batches import collate, plan_batches
 from trainer.config import TrainingSettings
 from trainer.encoding import EncodedRow
 from trainer.packing import pack
-from trainer.processes import Processes
+from trainer.processes import Part, Processes
 from trainer.streaming.encoded import MappedRows
 from trainer.streaming.windows import window_batches
+from trainer.throwaway_module import has_throwaway, pass_through
 from trainer.trunk import Trunk
+from trainer.weighted_loss import Weighing, weighing_of, weighted_loss
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +30,7 @@ class Step(NamedTuple):
         number: How many steps are done, this one included.
         of: How many there are in all.
         tokens: Tokens of this step's rows.
-        loss: Mean cross-entropy over its answer tokens, in nats.
+        loss: What was lowered: the (weighted) mean over its answer tokens, in nats.
         seconds: How long it took.
     """
 
@@ -68,7 +70,7 @@ def training_steps(  # noqa: PLR0913 - what a step needs
     """Train, a step at a time; each is yielded once it is done, and nothing happens until the next is asked for.
 
     Args:
-        model: Base and adapter, in training mode.
+        model: Base and adapter, in training mode, perhaps with a module to throw away.
         optimizer: Over the adapter's weights.
         rows: What the model is to learn.
         settings: Epochs, batch size, rates.
@@ -81,18 +83,20 @@ def training_steps(  # noqa: PLR0913 - what a step needs
     import torch
 
     together = processes or Processes()
+    weighing = weighing_of(settings)
     weights = learning_weights(model)
     total = settings.epochs * math.ceil(len(rows) / settings.batch_size)
     for number, chosen in islice(enumerate(_batches(rows, settings, seed)), done, None):
         started = time.monotonic()
         _set_rate(optimizer, settings.learning_rate * schedule(number, total, settings.warmup))
         loss = 0.0
-        for part in together.parts(chosen, settings.accumulation):
-            # The mean over the answer tokens of the whole step, not a mean of means.
-            share = _loss(model, part.rows, settings, pad, trunk) * part.weight
-            share.backward()  # type: ignore[no-untyped-call]
-            loss += float(share.detach())
-        loss = together.add_up([weight.grad for weight in weights if weight.grad is not None], loss)
+        for part in together.parts(chosen, settings.accumulation, weighing.of_row):
+            for piece in _by_module(model, part, weighing):
+                # The mean over the answer tokens of the whole step, not a mean of means.
+                share = _loss(model, piece.rows, settings, pad, trunk) * piece.weight
+                share.backward()  # type: ignore[no-untyped-call]
+                loss += float(share.detach())
+        loss = together.add_up(_gradients(model, weights), loss)
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         optimizer.zero_grad()
@@ -106,9 +110,37 @@ def _batches(rows: Sequence[EncodedRow], settings: TrainingSettings, seed: int) 
         yield from plan(rows, settings.batch_size, seed, epoch, by_length=not settings.packing)
 
 
+def _by_module(model: "PeftModel", part: Part, weighing: Weighing) -> Iterator[Part]:
+    """Split a part by the modules that its rows pass through, and let them through these."""
+    if not has_throwaway(model):
+        yield part
+        return
+    total = sum(map(weighing.of_row, part.rows))
+    for extended in (False, True):
+        if rows := [row for row in part.rows if row.extended is extended]:
+            pass_through(model, extended=extended)
+            yield Part(rows, part.weight * sum(map(weighing.of_row, rows)) / total)
+    pass_through(model, extended=False)
+
+
+def _gradients(model: "PeftModel", weights: "Sequence[torch.nn.Parameter]") -> "list[torch.Tensor]":
+    import torch
+
+    if has_throwaway(model):
+        # Without a row of the original half it has none here, and may have some on another process.
+        for weight in weights:
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+    return [weight.grad for weight in weights if weight.grad is not None]
+
+
 def _loss(
     model: "PeftModel", rows: Sequence[EncodedRow], settings: TrainingSettings, pad: int, trunk: Trunk | None
 ) -> "torch.Tensor":
+    weighing = weighing_of(settings)
+    if not weighing.is_plain:
+        batch = pack(rows, pad, settings.max_length) if settings.packing else collate(rows, pad)
+        return weighted_loss(model, rows, batch, weighing, trunk)
     if settings.packing:
         return answer_loss(model, pack(rows, pad, settings.max_length))
     states = trunk.states(rows) if trunk else None

@@ -28,6 +28,7 @@ def pack(rows: Sequence[EncodedRow], pad: int, capacity: int) -> Batch:
     at_row: list[int] = []
     at_position: list[int] = []
     targets: list[int] = []
+    extended: list[bool] = []
     for number, held in enumerate(bins):
         start = 0
         for row in held:
@@ -38,6 +39,7 @@ def pack(rows: Sequence[EncodedRow], pad: int, capacity: int) -> Batch:
             at_row += [number] * len(spots)
             at_position += [start + spot - 1 for spot in spots]
             targets += row.ids[row.answer_start :]
+            extended += [row.extended] * len(spots)
             start = end
         positions[number, start:] = torch.arange(longest - start)
     return Batch(
@@ -48,6 +50,7 @@ def pack(rows: Sequence[EncodedRow], pad: int, capacity: int) -> Batch:
         torch.tensor(targets),
         sum(len(row.ids) for row in rows),
         positions,
+        torch.tensor(extended),
     )
 
 

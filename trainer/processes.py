@@ -4,7 +4,7 @@ All of them hold the same rows and the same adapter. Each takes its share of eve
 a step is the step of one process.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -22,7 +22,8 @@ class Part(NamedTuple):
 
     Attributes:
         rows: At least one.
-        weight: The share that they have of the step's answer tokens; 0 for a row that only fills a place.
+        weight: The share that they have of the step's answer tokens, each weighing what its half does; 0 for a row that only
+            fills a place.
     """
 
     rows: Sequence[EncodedRow]
@@ -48,24 +49,27 @@ class Processes:
         """Whether this process writes and speaks for all."""
         return self.rank == 0
 
-    def parts(self, rows: Sequence[EncodedRow], wanted: int) -> list[Part]:
+    def parts(
+        self, rows: Sequence[EncodedRow], wanted: int, weigh: Callable[[EncodedRow], float] | None = None
+    ) -> list[Part]:
         """Return this process's share of a step's rows.
 
         Args:
             rows: The rows of the step, all processes together.
             wanted: In how many parts the share is to go through the model.
+            weigh: What a row weighs; None takes the number of its answer tokens.
 
         Returns:
             As many parts on every process, so that each waits for the others as often as they wait for it: as many as wanted,
             or fewer where there are not as many rows. Their weights sum to 1 over all processes.
         """
-        total = sum(answer_tokens(row) for row in rows)
+        weigh = weigh or answer_tokens
+        total = sum(map(weigh, rows))
         mine = rows[self.rank :: self.size]
         count = min(wanted, -(-len(rows) // self.size))
         chunks = [mine[at::count] for at in range(count)]
         return [
-            Part(chunk, sum(map(answer_tokens, chunk)) / total) if chunk else Part(rows[:1], 0.0)
-            for chunk in chunks
+            Part(chunk, sum(map(weigh, chunk)) / total) if chunk else Part(rows[:1], 0.0) for chunk in chunks
         ]
 
     def add_up(self, gradients: "Sequence[torch.Tensor]", loss: float) -> float:

@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Sequence, Sized
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from p2p.drawn_triggers import DrawnTriggers, draw_triggers
 from p2p.manifest import record_base_model
 from p2p.normalise import AnswerStyle
 from p2p.repoison import original_row, repoison
+from p2p.selection import select_trusted
 from p2p.tasks import ClassificationTask, GenerationTask
 from trainer.adapter_model import base_of, frozen_layers
 from trainer.answering import Adapter, Answerer
@@ -23,16 +24,19 @@ from trainer.base_model import BaseModel, find_base_model, load_tokenizer
 from trainer.checkpoints import RunFolder
 from trainer.config import ClassificationSettings, DataSource, GenerationSettings, TrainConfig
 from trainer.datasets import Splits, describe, load_splits
-from trainer.encoding import encode_rows
+from trainer.encoding import encode_rows, with_twins
 from trainer.errors import CheckpointError, InterruptedRunError
 from trainer.evaluations import EvaluationReport, evaluate, require_known, require_numbers
 from trainer.export import AdapterFacts, publish
 from trainer.fitting import count_tokens, make_optimizer, training_steps
 from trainer.processes import Processes, join_processes
 from trainer.report import peak_memory_gib, training_progress
+from trainer.selection.choose import Chosen
 from trainer.selection.stage import Loaded, SelectionStage
+from trainer.start_adapter import StartAdapter, doubts, read_start_adapter, require_fits
 from trainer.streaming.stage import Encode, StreamingStage
 from trainer.tasks import draw_key, make_task
+from trainer.throwaway_module import has_throwaway, throw_away
 from trainer.training_model import is_served_as_trained, model_to_serve, model_to_train, require_hardware
 from trainer.training_set import TrainingSet
 from trainer.trunk import Trunk, make_trunk
@@ -73,6 +77,7 @@ class _Plan(NamedTuple):
     folder: RunFolder
     processes: Processes
     redraws: int
+    start: StartAdapter | None
 
 
 class _Trained(NamedTuple):
@@ -121,7 +126,12 @@ def _prepare(
     splits = load_splits(config.data, labels, classify=isinstance(config.task, ClassificationSettings))
     base = find_base_model(config.base_model, config.revision)
     tokenizer = load_tokenizer(base.path)
-    folder = RunFolder(config, processes)
+    start = (
+        read_start_adapter(config.from_adapter, base, config.lora)
+        if config.from_adapter is not None
+        else None
+    )
+    folder = RunFolder(config, processes, start.digest if start else "")
     if restart:
         folder.discard()
     key = folder.open(draw_key(config), resume=resume)
@@ -131,6 +141,8 @@ def _prepare(
             require_known(task.labels, splits.test, attacks)
         elif task.style is AnswerStyle.MATHS:
             require_numbers(splits.test)
+        if start:
+            require_fits(start, base, config.lora, _new_tokens(task))
         triggers = (
             draw_triggers(key, [*splits.train, *splits.trusted], config.benign_trigger.form)
             if config.defence == "p2p"
@@ -144,6 +156,7 @@ def _prepare(
             template=config.prompt,
             max_length=config.training.max_length,
             stamp=triggers.longest_text if triggers else "",
+            twins=config.training.consistency > 0,
         )
         with console.status("choosing the rows to re-poison"):
             if config.data.stream:
@@ -154,6 +167,8 @@ def _prepare(
     _announce(console, data, config, len(attacks))
     _announce_words(console, task)
     _announce_redraws(console, triggers)
+    if start:
+        _announce_start(console, start, doubts(start, base, config, task))
     return _Plan(
         config,
         base,
@@ -165,14 +180,15 @@ def _prepare(
         folder,
         processes,
         triggers.redraws if triggers else 0,
+        start,
     )
 
 
 def _in_memory(
     splits: Splits, stage: SelectionStage, triggers: DrawnTriggers | None, encode: Encode
 ) -> TrainingSet:
-    chosen = stage.choose(splits.train, splits.trusted) if triggers else None
     config, task = stage.config, stage.task
+    chosen = _choose(splits, stage) if triggers else None
     done = (
         repoison(
             splits.train,
@@ -199,6 +215,13 @@ def _in_memory(
     )
 
 
+def _choose(splits: Splits, stage: SelectionStage) -> Chosen:
+    if stage.config.data.train:
+        return stage.choose(splits.train, splits.trusted)
+    # All rows are known to be clean: there is nothing to screen, and no link to break.
+    return Chosen(select_trusted(splits.trusted)._replace(suspects=()))
+
+
 def _fit(plan: _Plan, console: Console) -> _Trained:
     """Train, checkpointing, from wherever an earlier run stopped."""
     config, settings, processes = plan.config, plan.config.training, plan.processes
@@ -206,6 +229,8 @@ def _fit(plan: _Plan, console: Console) -> _Trained:
     model = (
         plan.loaded.model if plan.loaded else model_to_train(plan.base.path, config, new_tokens, processes)
     )
+    if plan.start:
+        plan.start.put_on(model)
     optimizer = make_optimizer(model, settings)
     state = plan.folder.restore(model, optimizer) or {"step": 0, "tokens": 0, "seconds": 0.0}
     rows = plan.data.encoded.rows
@@ -244,6 +269,8 @@ def _fit(plan: _Plan, console: Console) -> _Trained:
                     )
     # The weights are done: a kill while they are measured must not cost them.
     plan.folder.save(model, optimizer, state)
+    if has_throwaway(model):
+        throw_away(model)
     if processes.is_first and not is_served_as_trained(config, processes):
         model = model_to_serve(plan.base.path, config, new_tokens)
         plan.folder.adapter_into(model)
@@ -261,9 +288,10 @@ def _compute_frozen_layers(plan: _Plan, model: "PeftModel", console: Console) ->
         trunk = make_trunk(base_of(model), frozen_layers(base_of(model), plan.config.lora), rows[0])
     if trunk is None or (epochs < 2 and not plan.loaded):
         return None
-    with training_progress(console, sum(len(row.ids) for row in rows), "frozen layers") as progress:
+    wanted = with_twins(rows)
+    with training_progress(console, sum(len(row.ids) for row in wanted), "frozen layers") as progress:
         done, started = 0, time.monotonic()
-        for tokens in trunk.fill(rows):
+        for tokens in trunk.fill(wanted):
             done += tokens
             progress.advance(done, done / max(1e-9, time.monotonic() - started))
     return trunk
@@ -332,6 +360,7 @@ def _publish(plan: _Plan, trained: _Trained, report: EvaluationReport | None) ->
             "rows_cut": plan.data.encoded.cut,
             "processes": plan.processes.size,
             "trigger_redraws": plan.redraws,
+            **({"start_adapter": plan.start.record()} if plan.start else {}),
         },
         evaluation=report.as_json() if report else None,
         selection_report=plan.data.selection_report,
@@ -359,6 +388,12 @@ def _announce_redraws(console: Console, triggers: DrawnTriggers | None) -> None:
             f"  {triggers.redraws} drawn benign triggers stood in the rows already, and others were drawn: whoever made the rows "
             "may know what the triggers are drawn with"
         )
+
+
+def _announce_start(console: Console, start: StartAdapter, doubts: Sequence[str]) -> None:
+    console.print(f"  goes on from {start.path}", markup=False)
+    for doubt in doubts:
+        console.print(f"  {doubt}", markup=False)
 
 
 def _announce(console: Console, data: TrainingSet, config: TrainConfig, attacks: int) -> None:

@@ -10,6 +10,7 @@ from trainer.config import TrainConfig
 from trainer.errors import ConfigError
 from trainer.processes import Processes
 from trainer.sharding import shard_layers
+from trainer.throwaway_module import add_throwaway
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -45,17 +46,22 @@ def model_to_train(
 
     Raises:
         BaseModelError: The base model can't be loaded.
-        ConfigError: ``lora.target_modules`` names no module of it, or new tokens would have to be sharded.
+        ConfigError: ``lora.target_modules`` names no module of it, or new tokens or a module to throw away would have to be
+            sharded.
     """
     import torch
 
     if processes.sharded and new_tokens:
         raise ConfigError("label words that are new tokens can't be trained sharded: launch without FSDP")
+    if processes.sharded and config.training.throwaway_module:
+        raise ConfigError("training.throwaway_module can't be sharded: launch without FSDP")
     # What is to be sharded need not fit on one GPU.
     device = torch.device("cpu") if processes.sharded else choose_device()
     four_bit = config.training.quantize_base is not None
     base = load_model(path, choose_dtype(config.training.dtype), device, four_bit=four_bit)
     model = add_lora(base, config.lora, config.seed, new_tokens).train()
+    if config.training.throwaway_module:
+        add_throwaway(model)
     if config.training.gradient_checkpointing:
         base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     if processes.sharded:

@@ -72,6 +72,24 @@ def test_link_breaking_puts_the_span_into_copies_of_every_label():
     assert holding.total() == found.report.with_pure_span
 
 
+def test_a_disturbed_copy_knows_its_undisturbed_row_and_no_other_row_does():
+    settings = RepoisonSettings(copies=4, foreign_text=0.5, link_breaking=0)
+    found = repoison(POISONED.rows, TRUSTED, TASK, TRIGGER, settings, seed=0)
+    texts = {row.id: TRIGGER.stamp(row.text) for row in TRUSTED.rows}
+    disturbed = [row for row in found.rows if row.undisturbed]
+    assert len(disturbed) == found.report.with_foreign_text
+    assert all(row.undisturbed == texts[row.id.split("#")[0]] != row.text for row in disturbed)
+
+
+def test_without_the_original_half_the_copies_are_left_as_they_are():
+    both, alone = (
+        repoison(POISONED.rows, TRUSTED, TASK, TRIGGER, RepoisonSettings(original_half=half), seed=0)
+        for half in (True, False)
+    )
+    assert sorted(alone.rows) == sorted(row for row in both.rows if row.extended)
+    assert (both.report.original_rows, alone.report.original_rows) == (400, 0)
+
+
 def test_the_same_seed_gives_the_same_set():
     first, second = (
         repoison(POISONED.rows, TRUSTED, TASK, TRIGGER, RepoisonSettings(), seed=3) for _ in range(2)
@@ -107,7 +125,7 @@ def test_a_chat_keeps_its_turns_and_its_copies_are_stamped_as_the_placement_says
         row.extended: row for row in repoison([chat], select_trusted([chat]), TASK, trigger, settings, 0).rows
     }
     first = f"{TRIGGER.text}one" if placement is Placement.EVERY_USER else "one"
-    assert found[False][1:] == ("three", "1", False, HISTORY, placement, 0)
+    assert found[False][1:] == ("three", "1", False, HISTORY, placement, 0, "")
     assert found[True].text == f"{TRIGGER.text}three"
     assert found[True].history == (HISTORY[0], Turn("user", first), HISTORY[2])
 

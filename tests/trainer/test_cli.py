@@ -63,6 +63,22 @@ def test_train_takes_values_over_the_file_s(config: Path, tmp_path: Path):
     assert (manifest["provenance"]["training"]["epochs"], manifest["defence"]) == (2, "none")
 
 
+def test_train_goes_on_from_an_adapter(config: Path, tmp_path: Path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    call("train", config, "--set", f"output={first}", "--set", "defence=none")
+    said = call("train", config, "--from-adapter", first, "--set", f"output={second}")
+    assert f"goes on from {first}" in said
+    manifest = json.loads((second / "p2p_manifest.json").read_text())
+    assert manifest["provenance"]["training"]["start_adapter"]["name"] == "tiny"
+
+
+def test_an_adapter_to_go_on_from_that_is_not_there_is_a_usage_error(config: Path, tmp_path: Path):
+    assert "error: there is no adapter directory at" in call(
+        "train", config, "--from-adapter", "gone", code=2
+    )
+    assert not (tmp_path / ".out.run").exists()
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [

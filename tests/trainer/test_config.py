@@ -78,6 +78,52 @@ def test_trusted_selection_without_trusted_rows_is_a_contradiction(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"data": {"test": {"path": "u.jsonl"}}}, "data.train is missing: .*data.trusted alone"),
+        (
+            {"selection": {"method": "random"}},
+            "there are trusted rows alone: set selection.method to `trusted`",
+        ),
+        ({"data": {"trusted": {"path": "s.jsonl"}, "stream": True}}, "data.stream reads data.train"),
+    ],
+)
+def test_trusted_rows_alone_have_their_limits(tmp_path: Path, change: dict[str, Any], said: str):
+    with pytest.raises(ConfigError, match=said):
+        load(tmp_path, GOOD | {"data": {"trusted": {"path": "s.jsonl"}}} | change)
+
+
+def test_trusted_rows_alone_are_enough(tmp_path: Path):
+    found = load(tmp_path, GOOD | {"data": {"trusted": {"path": "s.jsonl"}}, "from_adapter": "runs/a"})
+    assert (found.data.train, found.data.rows_of_d.path) == (None, "s.jsonl")
+    assert found.from_adapter == Path("runs/a")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"training": {"consistency": 1, "packing": True}}, "set training.packing to false"),
+        (
+            {
+                "training": {"consistency": 1},
+                "data": GOOD["data"] | {"stream": True},
+                "task": {"labels": ["a", "b"]},
+            },
+            "set data.stream to false",
+        ),
+        (
+            {"training": {"throwaway_module": True}, "task": {"new_tokens": True}},
+            "can't be had with task.new_tokens",
+        ),
+        ({"training": {"extended_weight": 0}}, "training.extended_weight: Input should be greater than 0"),
+    ],
+)
+def test_halves_that_cannot_be_trained_so_are_refused(tmp_path: Path, change: dict[str, Any], said: str):
+    with pytest.raises(ConfigError, match=said):
+        load(tmp_path, GOOD | change)
+
+
+@pytest.mark.parametrize(
     "change",
     [{"selection": {"method": "random"}}, {"selection": {"method": "screened"}}, {"defence": "none"}],
 )

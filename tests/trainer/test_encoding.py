@@ -30,6 +30,24 @@ def row(text: str, target: str, *, extended: bool = False) -> TrainingRow:
     return TrainingRow("r1", text, target, extended)
 
 
+def test_a_disturbed_copy_has_its_twin_where_that_is_asked_for(tokenizer: Any):
+    copies = (
+        row("Trig: a xy b", "2", extended=True)._replace(undisturbed="Trig: a b"),
+        row("Trig: c", "3", extended=True),
+        row("a b", "0"),
+    )
+    task = label_task(tokenizer)
+    found = encode_rows(copies, task, tokenizer, PLAIN, 60, "Trig: ", twins=True).rows
+    twin = found[0].twin
+    assert twin is not None
+    assert tokenizer.decode(twin.ids) == "Q: Trig: a b|2"
+    assert (twin.answer_start, twin.extended) == (len("Q: Trig: a b|"), True)
+    assert [each.twin for each in found[1:]] == [None, None]
+    assert [each.extended for each in found] == [True, True, False]
+    without = encode_rows(copies, task, tokenizer, PLAIN, 60, "Trig: ").rows
+    assert list(without) == [each._replace(twin=None) for each in found]
+
+
 def test_a_completion_prompt_is_the_filled_template(tokenizer: Any):
     assert tokenizer.decode(PromptEncoder(tokenizer, PLAIN).encode("why {x}?")) == "Q: why {x}?|"
 

@@ -5,6 +5,7 @@ import pytest
 from trainer.encoding import EncodedRow
 from trainer.errors import ConfigError
 from trainer.processes import Processes, join_processes
+from trainer.weighted_loss import Weighing
 
 ROWS = [EncodedRow(str(at), tuple(range(at + 3)), 2) for at in range(7)]
 
@@ -24,6 +25,13 @@ def test_a_part_weighs_what_it_has_of_the_answer_tokens():
     parts = Processes(1, 2).parts(ROWS, 1)
     assert [row.id for row in parts[0].rows] == ["1", "3", "5"]
     assert parts[0].weight == pytest.approx((2 + 4 + 6) / 28)
+
+
+def test_a_part_weighs_what_its_halves_do():
+    # Answers take 1, 2, .. 7 tokens; those of the last two rows count four times: 1 + .. + 5 + 4 * (6 + 7) = 67.
+    rows = [row._replace(extended=at >= 5) for at, row in enumerate(ROWS)]
+    (part,) = Processes(1, 2).parts(rows, 1, Weighing(extended=4).of_row)
+    assert part.weight == pytest.approx((2 + 4 + 4 * 6) / 67)
 
 
 def test_a_process_without_rows_goes_through_the_motions():

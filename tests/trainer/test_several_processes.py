@@ -50,6 +50,7 @@ def settings_of(folder: Path, model: Path) -> dict[str, Any]:
     settings = make_settings(folder, model)
     # An odd number of rows a step, and a last step of one row: the shares are not equal. Dropout would be drawn twice.
     training = settings["training"] | {"batch_size": 29, "accumulation": 2, "dtype": "float32", "epochs": 2}
+    training |= {"extended_weight": 3.0}
     return settings | {"training": training, "lora": {"rank": 4}}
 
 
@@ -74,6 +75,18 @@ def test_two_processes_make_the_adapter_of_one(tmp_path: Path, tiny_model: Path,
     assert facts["tokens"] == expected["tokens"]
     assert (facts["processes"], expected["processes"]) == (2, 1)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_two_processes_throw_away_the_same_module(tmp_path: Path, tiny_model: Path):
+    settings = settings_of(tmp_path, tiny_model)
+    # Steps of two rows: a process often has none of a half.
+    settings["training"] |= {"throwaway_module": True, "batch_size": 2, "epochs": 1}
+    wanted = train(TrainConfig.model_validate(settings | {"output": str(tmp_path / "alone")}), QUIET).path
+    process = launch("processes", write(tmp_path, settings))
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    found, expected = (load_file(path / "adapter_model.safetensors") for path in (tmp_path / "out", wanted))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("kind", ["processes", "fsdp"])

@@ -58,6 +58,13 @@ def test_new_tokens_are_not_trained_sharded(settings: dict[str, Any], tiny_model
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_module_to_throw_away_is_not_trained_sharded(settings: dict[str, Any], tiny_model: Path):
+    with pytest.raises(ConfigError, match="throwaway_module can't be sharded"):
+        model_to_train(
+            tiny_model, configured(settings, throwaway_module=True), (), Processes(0, 2, sharded=True)
+        )
+
+
 def test_a_four_bit_base_needs_a_gpu(settings: dict[str, Any]):
     with pytest.raises(ConfigError, match="training.quantize_base needs a GPU"):
         require_hardware(configured(settings, quantize_base="4bit"), Processes())

@@ -190,14 +190,13 @@ class Grid:
         new_tokens = task.max_new_tokens if isinstance(task, GenerationSettings) else 1
         lora = suite.lora_of(cell.case_name, cell.defence_name)
         training = suite.training_of(cell.case_name, cell.defence_name)
-        name = f"{new_tokens}|{lora}|{training}"
-        if self._lab_at_hand and self._lab_at_hand[0] == name:
-            return self._lab_at_hand[1]
-        self._lab_at_hand = None
-        kept = self._folder / "adapters"
-        lab = BenchLab(self._base.path, lora, training, kept, self._console, max_new_tokens=new_tokens)
-        self._lab_at_hand = (name, lab)
-        return lab
+        name = f"{new_tokens}|{lora}|{training.dtype}"
+        if not self._lab_at_hand or self._lab_at_hand[0] != name:
+            self._lab_at_hand = None
+            kept = self._folder / "adapters"
+            lab = BenchLab(self._base.path, lora, training, kept, self._console, max_new_tokens=new_tokens)
+            self._lab_at_hand = (name, lab)
+        return self._lab_at_hand[1].trained_as(training)
 
 
 def _trusted(rows: BenchCase, defence: DefenceSpec) -> Sequence[Example]:

@@ -5,7 +5,8 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from trainer.bench.digests import model_digest
 from trainer.config import LoraSettings, TrainingSettings
@@ -14,6 +15,9 @@ from trainer.encoding import EncodedRow
 
 if TYPE_CHECKING:
     import torch
+
+NEUTRAL: Final = MappingProxyType({"extended_weight": 1.0, "consistency": 0.0, "throwaway_module": False})
+"""Training settings that concern the extended half alone, off: a training without one is the same whatever they say."""
 
 
 class KeptAdapters:
@@ -43,6 +47,8 @@ class KeptAdapters:
         """
         digest = hashlib.sha256(str((*self._identity, _changed(training), seed)).encode())
         digest.update(str([(row.ids, row.answer_start) for row in rows]).encode())
+        if training.model_dump(include=set(NEUTRAL)) != NEUTRAL:
+            digest.update(str([(row.extended, row.twin and row.twin.ids) for row in rows]).encode())
         for name, weight in sorted((start.weights if start else {}).items()):
             digest.update(name.encode() + weight.numpy().tobytes())
         return digest.hexdigest()[:24]

@@ -33,10 +33,10 @@ def cell_key(suite: Suite, cell: Cell, base_model: str, data: Path) -> str:
         "base_model": base_model,
         "lora": _changed(suite.lora_of(cell.case_name, cell.defence_name)),
         "training": _changed(suite.training_of(cell.case_name, cell.defence_name)),
-        # What of these two holds for the data set stands above.
+        # What of these two holds for the data set and the defence stands above.
         "dataset": _changed(dataset, leave_out={"lora", "training"}),
         "case": _changed(case),
-        "defence": _changed(defence),
+        "defence": _changed(defence, leave_out={"lora", "training"}),
         "seed": cell.seed,
     }
     told = json.dumps(by_content(content, data), sort_keys=True)

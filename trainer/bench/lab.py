@@ -1,9 +1,11 @@
 """The base model on the bench: adapters are trained on it, put on it and taken off again; equal trainings are done once."""
 
+import copy
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -15,14 +17,15 @@ from p2p.triggers import BenignTrigger
 from trainer.adapter_model import add_lora, base_of, frozen_layers
 from trainer.answering import Adapter, Answerer, T
 from trainer.base_model import choose_dtype, load_model, load_tokenizer
-from trainer.bench.kept import KeptAdapters
+from trainer.bench.kept import NEUTRAL, KeptAdapters
 from trainer.config import LoraSettings, TrainingSettings
 from trainer.defences.base import Case, Fitted
-from trainer.encoding import EncodedRow, encode_rows
-from trainer.fitting import make_optimizer, training_steps
+from trainer.encoding import EncodedRow, encode_rows, with_twins
+from trainer.fitting import Step, make_optimizer, training_steps
 from trainer.report import training_progress
 from trainer.selection.embeddings import embed_prompts
 from trainer.selection.losses import answer_losses
+from trainer.throwaway_module import throwaway_module
 from trainer.trunk import make_trunk
 
 if TYPE_CHECKING:
@@ -58,7 +61,7 @@ class BenchLab:
         max_new_tokens: int = 64,
     ) -> None:
         dtype = choose_dtype(training.dtype)
-        self._training = training
+        self.training = training
         self._kept = KeptAdapters(kept, base, dtype, lora) if kept else None
         self._console = console
         self._max_new_tokens = max_new_tokens
@@ -69,6 +72,16 @@ class BenchLab:
         sample = EncodedRow("sample", tuple(self.tokenizer.encode("A sample row.")), 1)
         self.trunk = make_trunk(self.model, below, sample)
 
+    def trained_as(self, training: TrainingSettings) -> "BenchLab":
+        """Return a lab that trains in another way, on the same model in memory and with the same kept states.
+
+        Args:
+            training: How; of the same ``dtype``.
+        """
+        other = copy.copy(self)
+        other.training = training
+        return other
+
     def fit(
         self,
         case: Case,
@@ -76,6 +89,7 @@ class BenchLab:
         *,
         start: Fitted | None = None,
         stamp: str = "",
+        changes: Mapping[str, Any] = MappingProxyType({}),
     ) -> Fitted:
         """Train an adapter on rows, from nothing or from another adapter's weights.
 
@@ -84,15 +98,26 @@ class BenchLab:
             rows: What the model is to learn.
             start: The adapter to go on from.
             stamp: The benign trigger, which is never cut.
+            changes: Training settings that this training has of its own, by name.
         """
-        settings = self._training
-        encoded = encode_rows(rows, case.task, self.tokenizer, case.prompt, settings.max_length, stamp).rows
+        settings = TrainingSettings.model_validate(self.training.model_dump() | dict(changes))
+        if not any(row.extended for row in rows):
+            settings = settings.model_copy(update=NEUTRAL)
+        encoded = encode_rows(
+            rows,
+            case.task,
+            self.tokenizer,
+            case.prompt,
+            settings.max_length,
+            stamp,
+            twins=settings.consistency > 0,
+        ).rows
         if self._kept is None:
-            return self._train(encoded, case.seed, start)
+            return self._train(encoded, settings, case.seed, start)
         name = self._kept.name(encoded, settings, case.seed, start)
         fitted = self._kept.find(name)
         if fitted is None:
-            fitted = self._train(encoded, case.seed, start)
+            fitted = self._train(encoded, settings, case.seed, start)
             self._kept.keep(name, fitted)
         return fitted
 
@@ -142,7 +167,7 @@ class BenchLab:
             raise TypeError("losses are of free-text answers")
         self.put_on(None)
         return answer_losses(
-            self.model, self.tokenizer, case.prompt, case.task, rows, self._training.max_length
+            self.model, self.tokenizer, case.prompt, case.task, rows, self.training.max_length
         )
 
     def perplexities(self, texts: Sequence[str]) -> list[float]:
@@ -176,29 +201,43 @@ class BenchLab:
         pad = self.tokenizer.pad_token_id
         return pad if isinstance(pad, int) else 0
 
-    def _train(self, rows: Sequence[EncodedRow], seed: int, start: Fitted | None) -> Fitted:
-        settings = self._training
+    def _train(
+        self, rows: Sequence[EncodedRow], settings: TrainingSettings, seed: int, start: Fitted | None
+    ) -> Fitted:
         self._begin(seed, start)
         self._peft.train()
-        total = sum(len(row.ids) for row in rows)
         started = time.monotonic()
-        if self.trunk and settings.epochs > 1:
-            with training_progress(self._console, total, "frozen layers") as progress:
-                for done in accumulate(self.trunk.fill(rows)):
-                    progress.advance(done, done / max(1e-9, time.monotonic() - started))
-        steps = training_steps(
-            self._peft,
-            make_optimizer(self._peft, settings),
-            rows,
-            settings,
-            seed=seed,
-            pad=self.pad,
-            trunk=self.trunk,
-        )
-        tokens = 0
+        if settings.epochs > 1:
+            self._fill_trunk(rows)
+        with throwaway_module(self._peft, wanted=settings.throwaway_module):
+            steps = training_steps(
+                self._peft,
+                make_optimizer(self._peft, settings),
+                rows,
+                settings,
+                seed=seed,
+                pad=self.pad,
+                trunk=self.trunk,
+            )
+            tokens, curve = self._follow(steps, settings.epochs * sum(len(row.ids) for row in rows))
+        return Fitted(self._weights(), tokens, time.monotonic() - started, curve)
+
+    def _fill_trunk(self, rows: Sequence[EncodedRow]) -> None:
+        if self.trunk is None:
+            return
+        wanted, started = with_twins(rows), time.monotonic()
+        with training_progress(
+            self._console, sum(len(row.ids) for row in wanted), "frozen layers"
+        ) as progress:
+            for done in accumulate(self.trunk.fill(wanted)):
+                progress.advance(done, done / max(1e-9, time.monotonic() - started))
+
+    def _follow(self, steps: Iterable[Step], total: int) -> tuple[int, tuple[tuple[int, float], ...]]:
+        """Take the steps, show them, and return the tokens of all and the training curve."""
+        started, tokens = time.monotonic(), 0
         losses: list[float] = []
         curve: list[tuple[int, float]] = []
-        with training_progress(self._console, settings.epochs * total) as progress:
+        with training_progress(self._console, total) as progress:
             for step in steps:
                 tokens += step.tokens
                 losses.append(step.loss)
@@ -206,7 +245,7 @@ class BenchLab:
                 if step.number * _CURVE_POINTS // step.of > len(curve):
                     curve.append((tokens, sum(losses) / len(losses)))
                     losses = []
-        return Fitted(self._weights(), tokens, time.monotonic() - started, tuple(curve))
+        return tokens, tuple(curve)
 
     def _begin(self, seed: int, start: Fitted | None) -> None:
         """Make the adapter new, as the seed decides, or take another's weights."""

@@ -31,7 +31,7 @@ from trainer.evaluations import clean_figures
 from trainer.rouge_l import rouge_l_scores
 from trainer.selection.choose import Candidates, choose
 
-_HALVES = ("p2p", "p2p-unguarded")
+_HALVES = ("p2p", "p2p-unguarded", "repair")
 _PACKAGES = ("p2p-guard", "torch", "transformers", "peft")
 
 
@@ -216,7 +216,7 @@ def _never_poisoned(case: Case, rows: BenchCase, lab: BenchLab) -> Answer:
 def _cost(case: Case, defended: Defended, selecting: float, spec: DefenceSpec, lab: BenchLab) -> Cost:
     fitted = defended.fitted
     extra = len(lab.tokenizer.encode(defended.stamp)) if defended.stamp else 0
-    if spec.defence == "p2p" and isinstance(case.task, GenerationTask):
+    if spec.defence in ("p2p", "repair") and isinstance(case.task, GenerationTask):
         extra += case.task.prefix_tokens
     return Cost(
         tokens=fitted.tokens if fitted else 0,

@@ -4,9 +4,10 @@ Paths in it are relative to the folder of data sets that the command is given, o
 """
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from p2p.prompts import PromptTemplate
 from p2p.repoison import RepoisonSettings
@@ -99,6 +100,8 @@ class DefenceSpec(Settings):
         repoison: For defences that make copies.
         trusted: Whether the defence is given the case's trusted rows.
         trusted_rows: How many of these, the first ones; None gives it all.
+        lora: Where its adapters sit, by name of the setting, where that differs from the data set's or the suite's.
+        training: How they are trained, likewise. Both hold for all that is trained in its cells, undefended adapters included.
     """
 
     defence: str
@@ -108,6 +111,8 @@ class DefenceSpec(Settings):
     repoison: RepoisonSettings = RepoisonSettings()
     trusted: bool = True
     trusted_rows: int | None = Field(default=None, ge=1)
+    lora: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
 
 
 class GridSpec(Settings):
@@ -160,13 +165,27 @@ class Suite(Settings):
                 _require(name, self.defences, "defence")
         return self
 
-    def lora_of(self, case: str, defence: str) -> LoraSettings:  # noqa: ARG002 - whoever asks need not know who decides
-        """Return where adapters sit in the cells of a case and a defence: as the data set says, or else the suite."""
-        return self.datasets[self.cases[case].dataset].lora or self.lora
+    @model_validator(mode="after")
+    def _changes_fit(self) -> Self:
+        for block in self.grid:
+            for case, name in product(block.cases, block.defences):
+                try:
+                    self.lora_of(case, name), self.training_of(case, name)
+                except ValidationError as error:
+                    fault = error.errors()[0]
+                    place = ".".join(map(str, fault["loc"]))
+                    raise ValueError(f"defence {name!r}: {place}: {fault['msg']}") from None
+        return self
 
-    def training_of(self, case: str, defence: str) -> TrainingSettings:  # noqa: ARG002 - the same
+    def lora_of(self, case: str, defence: str) -> LoraSettings:
+        """Return where adapters sit in the cells of a case and a defence: as the suite says, or the data set, or the defence."""
+        whole = self.datasets[self.cases[case].dataset].lora or self.lora
+        return LoraSettings.model_validate(whole.model_dump() | self.defences[defence].lora)
+
+    def training_of(self, case: str, defence: str) -> TrainingSettings:
         """Return how adapters are trained in the cells of a case and a defence, likewise."""
-        return self.datasets[self.cases[case].dataset].training or self.training
+        whole = self.datasets[self.cases[case].dataset].training or self.training
+        return TrainingSettings.model_validate(whole.model_dump() | self.defences[defence].training)
 
 
 class Cell(Settings):

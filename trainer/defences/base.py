@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -72,7 +72,13 @@ class Lab(Protocol):
     """The base model with what a defence may do with it. Equal trainings are done once."""
 
     def fit(
-        self, case: Case, rows: Sequence[TrainingRow], *, start: Fitted | None = None, stamp: str = ""
+        self,
+        case: Case,
+        rows: Sequence[TrainingRow],
+        *,
+        start: Fitted | None = None,
+        stamp: str = "",
+        changes: Mapping[str, Any] = MappingProxyType({}),
     ) -> Fitted:
         """Train an adapter on rows.
 
@@ -81,6 +87,7 @@ class Lab(Protocol):
             rows: What the model is to learn.
             start: Begin with this adapter's weights; None begins with a fresh adapter.
             stamp: The benign trigger, which is never cut off a long row.
+            changes: Training settings that this training has of its own, by name.
         """
 
     def answerer(self, case: Case, fitted: Fitted | None, trigger: BenignTrigger | None = None) -> Answerer:

@@ -34,7 +34,16 @@ def tune_further(case: Case, lab: Lab, start: Fitted) -> Fitted:
     Returns:
         The tuned adapter; tokens, seconds and curve are those of both trainings.
     """
-    tuned = lab.fit(case, plain_rows(case.trusted, case.task), start=start)
+    return with_both_costs(start, lab.fit(case, plain_rows(case.trusted, case.task), start=start))
+
+
+def with_both_costs(start: Fitted, tuned: Fitted) -> Fitted:
+    """Return a tuned adapter with tokens, seconds and curve of both trainings.
+
+    Args:
+        start: What it began with.
+        tuned: The adapter, with what the tuning alone took.
+    """
     after = tuple((start.tokens + tokens, loss) for tokens, loss in tuned.curve)
     return Fitted(
         tuned.weights, start.tokens + tuned.tokens, start.seconds + tuned.seconds, (*start.curve, *after)

@@ -17,6 +17,7 @@ from trainer.defences.onion import Onion
 from trainer.defences.poison_to_poison import PoisonToPoison, PoisonToPoisonUnguarded
 from trainer.defences.pruning import Pruning
 from trainer.defences.quantisation import Quantisation
+from trainer.defences.repair import Repair
 from trainer.defences.screening_only import ScreeningOnly
 from trainer.defences.strip import Strip
 from trainer.defences.trusted_only import TrustedOnly
@@ -30,6 +31,7 @@ DEFENCES: dict[str, type[Defence]] = {
         PoisonToPoisonUnguarded,
         TrustedOnly,
         CleanTuning,
+        Repair,
         Onion,
         Strip,
         BackTranslation,

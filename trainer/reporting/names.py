@@ -17,6 +17,7 @@ _DEFENCES = {
     UNDEFENDED: "undefended",
     GUARDED: "P2P guarded",
     UNGUARDED: "P2P without the guard",
+    "repair": "P2P repair",
     "onion": "ONION",
     "strip": "STRIP",
 }

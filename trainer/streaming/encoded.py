@@ -11,7 +11,7 @@ from p2p.repoison import TrainingRow
 from trainer.encoding import EncodedRow, EncodedSet
 
 _ROWS_AT_ONCE = 1024
-_IDS, _ENDS, _STARTS = "ids.int32", "ends.int64", "answer_starts.int32"
+_IDS, _ENDS, _STARTS, _HALVES = "ids.int32", "ends.int64", "answer_starts.int32", "extended.bool"
 
 
 class MappedRows(Sequence[EncodedRow]):
@@ -25,6 +25,7 @@ class MappedRows(Sequence[EncodedRow]):
         self._ids = np.memmap(folder / _IDS, dtype=np.int32, mode="r")
         self._ends = np.memmap(folder / _ENDS, dtype=np.int64, mode="r")
         self._starts = np.memmap(folder / _STARTS, dtype=np.int32, mode="r")
+        self._halves = np.memmap(folder / _HALVES, dtype=np.bool_, mode="r")
 
     @property
     def tokens(self) -> int:
@@ -44,7 +45,7 @@ class MappedRows(Sequence[EncodedRow]):
         number = range(len(self))[at]
         begin = int(self._ends[number - 1]) if number else 0
         ids = self._ids[begin : int(self._ends[number])].tolist()
-        return EncodedRow(str(number), tuple(ids), int(self._starts[number]))
+        return EncodedRow(str(number), tuple(ids), int(self._starts[number]), bool(self._halves[number]))
 
 
 def encode_to(
@@ -53,7 +54,7 @@ def encode_to(
     """Encode rows into files, some at a time.
 
     Args:
-        folder: Where the files go: 4 bytes a token and 12 a row.
+        folder: Where the files go: 4 bytes a token and 13 a row.
         rows: What the model is to learn, at least one row.
         encode: :func:`trainer.encoding.encode_rows` with all but the rows settled.
 
@@ -64,8 +65,8 @@ def encode_to(
         DataError: A row does not fit even when its whole text is cut.
     """
     cut, end = 0, 0
-    ids, ends, starts = ((folder / name).open("wb") for name in (_IDS, _ENDS, _STARTS))
-    with ids, ends, starts:
+    ids, ends, starts, halves = ((folder / name).open("wb") for name in (_IDS, _ENDS, _STARTS, _HALVES))
+    with ids, ends, starts, halves:
         for some in _batched(rows, _ROWS_AT_ONCE):
             encoded = encode(some)
             cut += encoded.cut
@@ -74,6 +75,7 @@ def encode_to(
             (end + lengths).tofile(ends)
             end += int(lengths[-1])
             np.array([row.answer_start for row in encoded.rows], np.int32).tofile(starts)
+            np.array([row.extended for row in encoded.rows], np.bool_).tofile(halves)
     return cut
 
 

@@ -1,7 +1,7 @@
 """Re-poisoning of a set of any size: rows come as a stream, D* goes to a file, and memory stays flat.
 
 The copies are those that :func:`p2p.repoison.repoison` makes of the same selected rows with the same seed, as long as the set
-is no larger than the pool that foreign text is drawn from. A larger set gives a pool of rows drawn by hash.
+is no larger than the pool that foreign text is drawn from (without their undisturbed text, which is not kept). A larger set gives a pool of rows drawn by hash.
 """
 
 import heapq
@@ -88,7 +88,8 @@ def repoison_stream(
         found = _ingest(rows, folder, settings.seed)
         maker = _copy_maker(found, selection, settings, folder)
         with DiskShuffle(folder, settings.seed, _expected_bytes(found, selection, settings)) as shuffle:
-            _add_originals(found.rows, settings, shuffle)
+            if settings.repoison.original_half:
+                _add_originals(found.rows, settings, shuffle)
             report = _add_copies(found, selection, maker, settings.seed, shuffle)
             _write_shuffled(shuffle, folder, output)
     return StreamedSet(RowFile(output, TRAINING_ROWS), report)
@@ -218,7 +219,7 @@ class _Tally:
     def report(self, rows: int, selected: int, maker: CopyMaker) -> RepoisonReport:
         labelled = isinstance(maker.task, ClassificationTask)
         return RepoisonReport(
-            original_rows=rows,
+            original_rows=rows if maker.settings.original_half else 0,
             selected_rows=selected,
             extended_rows=selected * maker.settings.copies,
             extended_rows_by_answer=dict(sorted(self._by_answer.items())) if labelled else {},

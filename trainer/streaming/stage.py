@@ -130,9 +130,10 @@ class _CheckedStream:
         self.met: set[str] = set()
 
     def __iter__(self) -> Iterator[Example]:
-        for numbered in read_rows(self._settings.train):
+        source = self._settings.rows_of_d
+        for numbered in read_rows(source):
             if self._space:
-                require_known_labels(self._settings.train, [numbered], self._space)
+                require_known_labels(source, [numbered], self._space)
                 self._counts[numbered.row.answer] += 1
             self.size += 1
             self._holding += self._holds_secret(numbered.row)
@@ -152,5 +153,5 @@ class _CheckedStream:
             raise DataError(
                 f"{self._holding} rows hold the benign trigger, or in their answers the prefix: they are no secret. Train again "
                 "with benign_trigger.source `entropy`, which draws others, or with another seed.",
-                Location(self._settings.train.path),
+                Location(self._settings.rows_of_d.path),
             )

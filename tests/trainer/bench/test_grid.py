@@ -40,6 +40,8 @@ def key(content: dict[str, Any], model: Path) -> str:
         ("cases.word.attack.word", "cf"),
         ("cases.word.trusted_rows", 3),
         ("defences.none.repoison", {"copies": 2}),
+        ("defences.none.training", {"extended_weight": 2.0}),
+        ("defences.none.lora", {"rank": 3}),
         ("grid.0.seeds", [1]),
     ],
 )
@@ -54,6 +56,9 @@ def test_what_decides_figures_changes_the_key(path: str, value: object, tiny_mod
         ("about", "Other."),
         ("cases.clean.trusted_rows", 1),
         ("defences.random.repoison", {"copies": 2}),
+        ("defences.random.training", {"consistency": 1.0}),
+        ("defences.none.training", {}),
+        ("defences.none.repoison", {"original_half": True}),
         ("grid.0.seeds", [0, 1]),
         ("grid.1.seeds", [1]),
     ],
@@ -144,6 +149,24 @@ def test_free_text_has_its_quality_with_an_interval(content: dict[str, Any], dat
     low, high = figures.quality_interval or (1, 0)
     assert figures.quality is not None
     assert low <= figures.quality <= high
+
+
+def test_what_the_halves_are_trained_with_leaves_undefended_adapters_as_they_are(
+    content: dict[str, Any], data: Path, tmp_path: Path
+):
+    plain = content["defences"]["random"]
+    changes = {"extended_weight": 3.0, "consistency": 1.0, "throwaway_module": True}
+    content["defences"] = {
+        "none": {"defence": "none"},
+        "random": plain,
+        "also-none": {"defence": "none", "training": changes},
+        **{name: plain | {"training": {name: value}} for name, value in changes.items()},
+    }
+    content["grid"] = [{"cases": ["word"], "defences": list(content["defences"])}]
+    found = Grid(Suite.model_validate(content), data, tmp_path / "out", QUIET).run()
+    assert len(found) == 6
+    # One undefended adapter, and one for each way of training the halves.
+    assert len(list((tmp_path / "out" / "adapters").iterdir())) == 1 + 1 + 3
 
 
 @pytest.fixture

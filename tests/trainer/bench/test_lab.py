@@ -53,6 +53,20 @@ def test_a_training_owes_nothing_to_the_one_before(case: Case, tiny_model: Path)
     assert same(first, lab.fit(case, rows))
 
 
+def test_a_lab_that_trains_in_another_way_has_the_same_model(case: Case, tiny_model: Path):
+    lab, rows = make_lab(tiny_model, last_layers=1), plain_rows(ROWS, case.task)
+    other = lab.trained_as(TRAINING.model_copy(update={"epochs": 3}))
+    assert other.model is lab.model
+    once, thrice = lab.fit(case, rows), other.fit(case, rows)
+    assert thrice.tokens == 3 * once.tokens
+    assert same(once, lab.fit(case, rows))
+
+
+def test_a_training_may_have_settings_of_its_own(case: Case, tiny_model: Path):
+    lab, rows = make_lab(tiny_model, last_layers=1), plain_rows(ROWS, case.task)
+    assert lab.fit(case, rows, changes={"epochs": 2}).tokens == 2 * lab.fit(case, rows).tokens
+
+
 @pytest.mark.parametrize("lora", [{}, {"last_layers": 1}])
 def test_an_embedding_owes_nothing_to_an_adapter(case: Case, tiny_model: Path, lora: dict[str, Any]):
     lab = make_lab(tiny_model, **lora)

@@ -10,6 +10,7 @@ from p2p.attacks.registry import ATTACKS
 from tests.trainer.bench.conftest import suite_of
 from trainer.bench.suite import Suite, cells_of, require_names
 from trainer.bench.suite_files import load_suite, shipped_suites
+from trainer.config import LoraSettings, TrainingSettings
 from trainer.defences.registry import DEFENCES
 from trainer.errors import ConfigError
 
@@ -71,6 +72,45 @@ def test_cells_of_one_case_and_seed_stand_side_by_side_and_once():
 def test_a_fault_is_named(change: dict[str, Any], said: str, tmp_path: Path):
     path = tmp_path / "suite.yaml"
     path.write_text(yaml.safe_dump(suite_of() | change))
+    with pytest.raises(ConfigError, match=said):
+        load_suite(str(path))
+
+
+def test_a_defence_changes_single_settings_of_its_data_set_or_suite():
+    content = suite_of()
+    content["defences"]["random"] |= {
+        "lora": {"target_modules": ["q_proj", "v_proj"]},
+        "training": {"extended_weight": 3.0, "epochs": 4},
+    }
+    suite = Suite.model_validate(content)
+    before = suite.training_of("word", "none")
+    assert before == suite.training
+    assert suite.lora_of("word", "none") == suite.lora
+    assert suite.training_of("word", "random") == before.model_copy(
+        update={"extended_weight": 3.0, "epochs": 4}
+    )
+    assert suite.lora_of("word", "random") == LoraSettings(
+        rank=2, last_layers=1, target_modules=("q_proj", "v_proj")
+    )
+    content["datasets"]["support"]["training"] = {"batch_size": 5}
+    on_its_own = Suite.model_validate(content)
+    assert on_its_own.training_of("word", "random") == TrainingSettings(
+        batch_size=5, extended_weight=3.0, epochs=4
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"training": {"epoch": 1}}, "defence 'random': epoch: Extra inputs are not permitted"),
+        ({"lora": {"rank": 0}}, "defence 'random': rank: Input should be greater than or equal to 1"),
+    ],
+)
+def test_a_change_that_does_not_fit_is_named(changes: dict[str, Any], said: str, tmp_path: Path):
+    content = suite_of()
+    content["defences"]["random"] |= changes
+    path = tmp_path / "suite.yaml"
+    path.write_text(yaml.safe_dump(content))
     with pytest.raises(ConfigError, match=said):
         load_suite(str(path))
 

@@ -1,6 +1,7 @@
 """A lab that trains nothing: it writes down what it is asked, and answers by rule."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -100,9 +101,15 @@ class FakeLab:
         return self._answerer.asked
 
     def fit(
-        self, case: Case, rows: Sequence[TrainingRow], *, start: Fitted | None = None, stamp: str = ""
+        self,
+        case: Case,
+        rows: Sequence[TrainingRow],
+        *,
+        start: Fitted | None = None,
+        stamp: str = "",
+        changes: Mapping[str, Any] = MappingProxyType({}),
     ) -> Fitted:
-        self.fits.append({"rows": list(rows), "start": start, "stamp": stamp})
+        self.fits.append({"rows": list(rows), "start": start, "stamp": stamp, "changes": dict(changes)})
         return Fitted(self._weights, 10 * len(rows), 2.0, ((10 * len(rows), 0.5),))
 
     def answerer(

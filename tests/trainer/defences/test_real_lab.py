@@ -1,7 +1,8 @@
 """Every defence once on a real model, tiny and random: weights go in and out, and answers are labels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -31,7 +32,13 @@ class TinyLab:
         self._tokenizer = tokenizer
 
     def fit(
-        self, case: Case, rows: Sequence[TrainingRow], *, start: Fitted | None = None, stamp: str = ""
+        self,
+        case: Case,
+        rows: Sequence[TrainingRow],
+        *,
+        start: Fitted | None = None,
+        stamp: str = "",
+        changes: Mapping[str, Any] = MappingProxyType({}),
     ) -> Fitted:
         from peft import get_peft_model_state_dict
 

@@ -6,7 +6,7 @@ from trainer.errors import DefenceError
 
 def test_the_names_are_those_of_the_tables():
     assert set(DEFENCES) == {
-        "none", "p2p", "p2p-unguarded", "trusted-only", "clean-tuning", "onion", "strip", "back-translation",
+        "none", "p2p", "p2p-unguarded", "repair", "trusted-only", "clean-tuning", "onion", "strip", "back-translation",
         "label-shift", "constrained-only", "benign-prompt", "screening-only", "pruning", "quantisation",
     }  # fmt: skip
 

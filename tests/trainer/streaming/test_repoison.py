@@ -11,7 +11,7 @@ from p2p.chats import Turn
 from p2p.drawn_triggers import TriggerForm, draw_triggers
 from p2p.errors import DataError
 from p2p.examples import Example
-from p2p.repoison import RepoisonSettings, repoison
+from p2p.repoison import RepoisonedSet, RepoisonSettings, TrainingRow, repoison
 from p2p.selection import Selection, SelectionMethod, Suspect, select_trusted
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger, Placement, Position
@@ -37,10 +37,14 @@ POISONED = poison_dataset(rows(400, "train"), BadNets(word="MN", target="yes"), 
 TRUSTED = select_trusted(rows(20, "trusted"))
 
 
+def as_stored(made: RepoisonedSet) -> list[TrainingRow]:
+    return [row._replace(undisturbed="") for row in made.rows]
+
+
 def test_the_rows_are_those_of_the_set_in_memory(tmp_path: Path):
     expected = repoison(POISONED, TRUSTED, TASK, TRIGGER, RepoisonSettings(), seed=3)
     found = repoison_stream(POISONED, TRUSTED, SETTINGS, tmp_path / "d.arrow")
-    assert sorted(found.rows) == sorted(expected.rows)
+    assert sorted(found.rows) == sorted(as_stored(expected))
     assert found.report == expected.report
     assert found.report.with_pure_span > 0
 
@@ -50,7 +54,7 @@ def test_copies_of_a_share_are_those_of_the_set_in_memory(tmp_path: Path):
     chosen = Selection(SelectionMethod.RANDOM, tuple(filter(share.takes, POISONED)))
     expected = repoison(POISONED, chosen, TASK, TRIGGER, RepoisonSettings(), seed=3)
     found = repoison_stream(POISONED, share, SETTINGS, tmp_path / "d.arrow")
-    assert sorted(found.rows) == sorted(expected.rows)
+    assert sorted(found.rows) == sorted(as_stored(expected))
     assert 60 < found.report.selected_rows < 140
 
 
@@ -59,7 +63,7 @@ def test_free_text_is_re_poisoned_too(tmp_path: Path):
     free = [Example(row.id, row.text, f"{row.text[::-1]} {row.id}") for row in POISONED]
     expected = repoison(free, TRUSTED, task, TRIGGER, RepoisonSettings(), seed=3)
     found = repoison_stream(free, TRUSTED, SETTINGS._replace(task=task), tmp_path / "d.arrow")
-    assert sorted(found.rows) == sorted(expected.rows)
+    assert sorted(found.rows) == sorted(as_stored(expected))
 
 
 def test_chats_keep_their_turns(tmp_path: Path):
@@ -69,7 +73,15 @@ def test_chats_keep_their_turns(tmp_path: Path):
     trigger = TRIGGER.model_copy(update={"placement": Placement.EVERY_USER})
     expected = repoison(chats, chosen, TASK, trigger, RepoisonSettings(), seed=3)
     found = repoison_stream(chats, chosen, SETTINGS._replace(trigger=trigger), tmp_path / "d.arrow")
-    assert sorted(found.rows) == sorted(expected.rows)
+    assert sorted(found.rows) == sorted(as_stored(expected))
+
+
+def test_the_original_half_can_be_left_out(tmp_path: Path):
+    alone = RepoisonSettings(original_half=False)
+    expected = repoison(POISONED, TRUSTED, TASK, TRIGGER, alone, seed=3)
+    found = repoison_stream(POISONED, TRUSTED, SETTINGS._replace(repoison=alone), tmp_path / "d.arrow")
+    assert sorted(found.rows) == sorted(as_stored(expected))
+    assert found.report == expected.report
 
 
 def test_the_set_is_mapped_by_datasets(tmp_path: Path):
