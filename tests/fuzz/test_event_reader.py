@@ -23,7 +23,8 @@ def events(stream: bytes, cuts: list[int]) -> list[bytes]:
 def by_the_standard(stream: bytes) -> list[bytes]:
     """The algorithm of WHATWG HTML 9.2.6, over a whole text; what its last line leaves open is dropped."""
     text = stream.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    found, data = [], []
+    found: list[bytes] = []
+    data: list[bytes] = []
     for line in text.split(b"\n")[:-1]:
         if not line and data:
             found.append(b"\n".join(data))

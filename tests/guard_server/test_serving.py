@@ -8,8 +8,6 @@ import time
 import httpx
 import pytest
 
-import pytest
-
 from guard_server.adapter import load_adapters
 from guard_server.app import create_app
 from guard_server.engine.fleet import Fleet
