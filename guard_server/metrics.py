@@ -142,4 +142,16 @@ class GuardMetrics:
             self.adapter_info.remove(adapter, before)
         if version:
             self._versions[adapter] = version
+            self._expect(adapter)
             self.adapter_info.labels(adapter, version).set(1)
+
+    def _expect(self, adapter: str) -> None:
+        """Show an adapter's counters from zero on: a rate can't be told of a counter that begins with its first event."""
+        for counter in (
+            self.adapter_switches,
+            self.adapter_rollbacks,
+            self.view_comparisons,
+            self.view_disagreements,
+            self.view_dropped,
+        ):
+            counter.labels(adapter)

@@ -6,6 +6,8 @@ from guard_server.adapters.gate import CanaryGate
 from guard_server.adapters.history import History
 from guard_server.adapters.lifecycle import Lifecycle
 from guard_server.adapters.preparing import Preparation
+from guard_server.adapters.refusal import RefusalReason
+from guard_server.adapters.reloading import ReloadResult
 from guard_server.adapters.residency import AdapterEngines, Residency
 from guard_server.metrics import GuardMetrics
 from guard_server.pipeline import GuardPipeline
@@ -35,6 +37,11 @@ def make_lifecycle(
         readiness: Warms versions up, and tells how many names are served.
         metrics: Counts.
     """
+    # From zero on: a rate can't be told of a counter that begins with its first event.
+    for reason in RefusalReason:
+        metrics.adapter_refusals.labels(reason)
+    for result in ReloadResult:
+        metrics.config_reloads.labels(result)
     registry, history = pipeline.adapters, History()
     residency = Residency(engines, registry)
     preparation = Preparation(residency, CanaryGate(pipeline.engine), readiness.warm_up, metrics, history)

@@ -13,7 +13,6 @@ from p2p.prompts import PromptKind
 from tests.guard_server.conftest import WORDS, classification, write_adapter
 from tests.helm.chart import Chart, Rendered, merged, pod_of
 from tests.helm.local_pod import LocalPod
-from tests.helm.test_guard_config import NEWER
 
 KEY = "a-key-of-some-length-for-tests"
 CANARY = {
@@ -60,8 +59,7 @@ def values_of(chart: Chart, case: str, **change: Any) -> dict[str, Any]:
             "existingSecret": "probe-key",
             "sets": [{"name": "support", "model": "support", "canary": yaml.safe_dump(CANARY)}],
         },
-        # Until the guard has that listener, it is left out.
-        "metrics": {"enabled": "metrics" not in NEWER},
+        "metrics": {"enabled": True},
     }
     return merged(merged(chart.values(case), known), change)
 

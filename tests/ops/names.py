@@ -6,18 +6,6 @@ from scripts.write_metrics_doc import metrics
 
 _NAME = re.compile(r"(?<![\w:])p2p_(?:guard|probe)_[a-z_]+(?![\w:])")
 _SERIES = ("_bucket", "_count", "_sum")
-# Counted by code that is written beside this one. A name goes from here when its metric has landed, and a test says so.
-PENDING = {
-    "p2p_guard_adapter_refusals_total": ("reason",),
-    "p2p_guard_adapter_rollbacks_total": ("adapter",),
-    "p2p_guard_adapter_switches_total": ("adapter",),
-    "p2p_guard_config_last_reload_success": (),
-    "p2p_guard_config_reloads_total": ("result",),
-    "p2p_guard_rate_limited_total": ("limit",),
-    "p2p_guard_view_comparisons_total": ("adapter",),
-    "p2p_guard_view_disagreements_total": ("adapter",),
-    "p2p_guard_view_dropped_total": ("adapter",),
-}
 
 
 def known() -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.ops.names import PENDING, known, named
+from tests.ops.names import known, named
 
 RULES = Path("helm/p2p-guard/files/rules.yaml")
 CASES = sorted(Path("tests/ops/rules").glob("*.test.yaml"))
@@ -81,14 +81,7 @@ def changed_rules_fail(tools: Path, home: Path, alert: dict[str, Any], expr: str
     "rule", [*alerts(), *records()], ids=lambda rule: rule.get("alert") or rule["record"]
 )
 def test_every_metric_that_a_rule_reads_exists(rule: dict[str, Any]):
-    assert named(rule["expr"]) <= known().keys() | PENDING.keys()
-
-
-def test_no_metric_is_pending_that_has_landed_with_other_labels():
-    from scripts.write_metrics_doc import metrics
-
-    landed = {one.name: one.labels for one in metrics() if one.name in PENDING}
-    assert landed == {name: PENDING[name] for name in landed}
+    assert named(rule["expr"]) <= known().keys()
 
 
 def test_each_alert_says_how_severe_it_is_and_the_guide_what_to_do():
