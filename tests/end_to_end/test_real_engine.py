@@ -138,18 +138,20 @@ def test_a_stream_says_what_the_whole_answer_says_for_the_same_seed(guard: Guard
     asked = {"model": "writer", "messages": SAY, "extra_body": vllms_own, **SEEDED, **openais}
     with guard.client() as client:
         whole = client.chat.completions.create(**asked)
-        with client.chat.completions.stream(**asked, stream_options={"include_usage": True}) as stream:
-            streamed = stream.get_final_completion()
-    for one, other in zip(whole.choices, streamed.choices, strict=True):
-        assert one.message.content == other.message.content
-        assert one.finish_reason == other.finish_reason
-        tokens = [choice.logprobs.content if choice.logprobs else [] for choice in (one, other)]
-        assert [entry.token for entry in tokens[0]] == [entry.token for entry in tokens[1]]
-        assert [entry.logprob for entry in tokens[0]] == pytest.approx(
-            [entry.logprob for entry in tokens[1]], abs=1e-2
+        chunks = [
+            *client.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True})
+        ]
+    for one in whole.choices:
+        own = [choice for chunk in chunks for choice in chunk.choices if choice.index == one.index]
+        assert one.message.content == "".join(choice.delta.content or "" for choice in own)
+        assert one.finish_reason == own[-1].finish_reason
+        tokens = one.logprobs.content if one.logprobs else []
+        streamed = [entry for choice in own if choice.logprobs for entry in choice.logprobs.content]
+        assert [entry.token for entry in tokens] == [entry.token for entry in streamed]
+        assert [entry.logprob for entry in tokens] == pytest.approx(
+            [entry.logprob for entry in streamed], abs=1e-2
         )
-    assert whole.usage.completion_tokens == streamed.usage.completion_tokens
-    assert whole.usage.prompt_tokens == streamed.usage.prompt_tokens
+    assert chunks[-1].usage == whole.usage
 
 
 def test_the_tokens_of_an_answer_are_its_text(guard: Guard):
@@ -280,12 +282,10 @@ def test_an_engine_that_dies_in_a_stream_ends_it_with_one_error_frame(guard: Gua
     with httpx.stream(
         "POST", f"{guard.url}/v1/chat/completions", json=body, headers=headers, timeout=60
     ) as reply:
-        frames = []
-        for line in reply.iter_lines():
-            frames += [line] if line else []
-            if len(frames) == 12:
-                guard.engine("writer").kill()
-    assert len(frames) >= 12
+        lines = (line for line in reply.iter_lines() if line)
+        frames = [next(lines) for _ in range(12)]
+        guard.engine("writer").kill()
+        frames += lines
     assert json.loads(frames[-1].removeprefix("data: "))["error"]["code"] == "engine_unavailable"
     assert sum('"error"' in frame for frame in frames) == 1
     assert "data: [DONE]" not in frames
