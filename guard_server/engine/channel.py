@@ -87,6 +87,7 @@ class Channel:
         self._tls = ssl.create_default_context(cafile=ca_file) if url.startswith("https:") else None
         self._timeout = _timeout(timeout_s)
         self._session: aiohttp.ClientSession | None = None
+        self._unfinished: set[aiohttp.ClientResponse] = set()
 
     @property
     def is_socket(self) -> bool:
@@ -107,13 +108,13 @@ class Channel:
             NotSentError: There is no connection.
             EngineUnavailableError: The engine failed or took too long.
         """
-        async with _answer(self._posted(path, content, timeout_s)) as reply:
+        async with self._answer(self._posted(path, content, timeout_s)) as reply:
             return EngineReply(reply.status, await _whole(reply))
 
     @asynccontextmanager
     async def stream(self, path: str, content: bytes) -> AsyncIterator[EngineStream]:
         """Return the answer as it comes; leaving the block closes the request. See :meth:`post` for what it raises."""
-        async with _answer(self._posted(path, content)) as reply:
+        async with self._answer(self._posted(path, content)) as reply:
             yield EngineStream(reply.status, reply.content.iter_any())
 
     async def get(self, path: str, *, with_key: bool = True, timeout_s: float = 5) -> EngineReply:
@@ -121,14 +122,32 @@ class Channel:
         headers = self._headers if with_key else _SENT
         limit = aiohttp.ClientTimeout(timeout_s)
         asking = self._open().get(self._url(path), headers=headers, allow_redirects=False, timeout=limit)
-        async with _answer(asking) as reply:
+        async with self._answer(asking) as reply:
             return EngineReply(reply.status, await _whole(reply))
 
     async def cut(self) -> None:
         """Close every connection: requests that wait for an answer fail, later ones connect anew."""
         session, self._session = self._session, None
+        for reply in self._unfinished:
+            # aiohttp closes connections without a word to whoever reads from them, who would wait for ever.
+            reply.content.set_exception(aiohttp.ServerDisconnectedError())
         if session:
             await session.close()
+
+    @asynccontextmanager
+    async def _answer(self, asking: _Asking) -> AsyncIterator[aiohttp.ClientResponse]:
+        try:
+            async with asking as reply:
+                self._unfinished.add(reply)
+                try:
+                    yield reply
+                finally:
+                    self._unfinished.discard(reply)
+        except _NO_CONNECTION as error:
+            raise NotSentError(UNREACHABLE) from error
+        except (aiohttp.ClientError, OSError) as error:
+            # A timeout is an OSError.
+            raise EngineUnavailableError(UNREACHABLE) from error
 
     def _posted(self, path: str, content: bytes, timeout_s: float | None = None) -> _Asking:
         return self._open().post(
@@ -165,18 +184,6 @@ class Channel:
 
 def _timeout(seconds: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(seconds, connect=None, sock_connect=_CONNECT_S)
-
-
-@asynccontextmanager
-async def _answer(asking: _Asking) -> AsyncIterator[aiohttp.ClientResponse]:
-    try:
-        async with asking as reply:
-            yield reply
-    except _NO_CONNECTION as error:
-        raise NotSentError(UNREACHABLE) from error
-    except (aiohttp.ClientError, OSError) as error:
-        # A timeout is an OSError.
-        raise EngineUnavailableError(UNREACHABLE) from error
 
 
 async def _whole(reply: aiohttp.ClientResponse) -> bytes:

@@ -31,7 +31,7 @@ ALLOWED = {
         "presence_penalty",
         "frequency_penalty",
     ),
-    *("top_k", "min_p", "repetition_penalty"),
+    *("top_k", "min_p", "repetition_penalty", "user"),
 }
 """All that the engine may be told of a client's request before the task adds its own."""
 GOOD = {

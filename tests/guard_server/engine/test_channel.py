@@ -120,3 +120,33 @@ async def test_a_cancelled_request_closes_its_connection():
         asking.cancel()
         await asyncio.wait_for(gone.wait(), 2)
         await channel.cut()
+
+
+@pytest.mark.parametrize("kind", ["post", "stream"])
+async def test_cutting_ends_what_has_begun_to_arrive(kind: str):
+    begun = asyncio.Event()
+
+    async def begins(asked: web.BaseRequest) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(asked)
+        await answer.write(b"x")
+        begun.set()
+        await asyncio.sleep(60)
+        return answer
+
+    async def ask(channel: Channel) -> None:
+        if kind == "post":
+            await channel.post("/v1/completions", b"{}")
+            return
+        async with channel.stream("/v1/completions", b"{}") as (_, pieces):
+            async for _ in pieces:
+                pass
+
+    async with RawTestServer(begins, handler_cancellation=True) as server:
+        channel = Channel(str(server.make_url("")))
+        asking = asyncio.create_task(ask(channel))
+        await begun.wait()
+        await asyncio.sleep(0.05)
+        await channel.cut()
+        with pytest.raises(EngineUnavailableError):
+            await asyncio.wait_for(asking, 2)
