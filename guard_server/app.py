@@ -183,8 +183,9 @@ def _exposures(fleet: Fleet, name: str) -> float:
 def _end_with(task: asyncio.Task[None], on_failure: Callable[[], None]) -> None:
     """End the guard when what watches its engine has failed: it would stay as it is for ever, ready or not."""
     if not task.cancelled() and (error := task.exception()):
-        _log.critical("watching_failed", type=type(error).__name__)
+        # First, for a log that can't be written must not keep the guard from ending.
         on_failure()
+        _log.critical("watching_failed", type=type(error).__name__)
 
 
 async def _start(
@@ -196,8 +197,8 @@ async def _start(
         if fleet:
             await fleet.start()
     except (GuardConfigError, OSError) as error:
-        _log.critical("engine_start_failed", reason=str(error))
         on_failure()
+        _log.critical("engine_start_failed", reason=str(error))
         return
     await asyncio.gather(*(work() for work in beside))
 
