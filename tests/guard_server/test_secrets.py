@@ -71,18 +71,16 @@ async def busy_run(config: GuardConfig) -> tuple[list[bytes], list[bytes]]:
     return [raw for found in answers for raw in found], metrics
 
 
-@pytest.fixture
-def logging_as_served(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:  # noqa: ARG001 - what is caught must be there first
-    configure_logging(logging.DEBUG)
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
     yield
-    # What is caught here is closed when the test has ended.
     structlog.reset_defaults()
 
 
-@pytest.mark.usefixtures("logging_as_served")
 async def test_secrets_stand_nowhere(
     config: GuardConfig, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ):
+    configure_logging(logging.DEBUG)
     caplog.set_level(logging.DEBUG)
     limits = config.limits.model_copy(update={"upload_s": 0.5})
     answers, metrics = await busy_run(config.model_copy(update={"limits": limits}))
