@@ -102,7 +102,8 @@ class LocalPod:
         root = self.home / f"root-{container['name']}"
         root.mkdir(exist_ok=True)
         lines = ["set -e", f"mount -t tmpfs -o mode=755 tmpfs {root}"]
-        lines += [f"mkdir {root}/etc {root}/proc {root}/dev", f"mount --rbind /dev {root}/dev"]
+        lines += [f"mkdir {root}/etc {root}/proc {root}/dev {root}/sys", f"mount --rbind /dev {root}/dev"]
+        lines += [f"mount --rbind /sys {root}/sys"]
         lines += [f"mount --rbind /proc {root}/proc", f"cp {shlex.join(_existing(_FILES))} {root}/etc/"]
         for mount in container["volumeMounts"]:
             lines += _bound(
