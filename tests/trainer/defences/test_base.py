@@ -6,7 +6,7 @@ from trainer.defences.base import fit_undefended, plain_rows, seeded_trigger
 from trainer.defences.registry import DEFENCES, make_defence
 from trainer.errors import NotApplicableError
 
-NEEDS_TRUSTED = {"trusted-only", "clean-tuning"}
+NEEDS_TRUSTED = {"trusted-only", "clean-tuning", "repair"}
 NEEDS_LABELS = {"strip", "label-shift", "constrained-only"}
 
 

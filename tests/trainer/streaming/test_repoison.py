@@ -147,6 +147,6 @@ def test_a_family_of_triggers_behind_the_input_is_that_of_the_set_in_memory(tmp_
     )
     settings = SETTINGS._replace(trigger=family.served, others=family.others)
     found = repoison_stream(POISONED, TRUSTED, settings, tmp_path / "d.arrow")
-    assert sorted(found.rows) == sorted(expected.rows)
+    assert sorted(found.rows) == sorted(as_stored(expected))
     ends = {row.text[-row.kept_end :] for row in found.rows if row.extended}
     assert ends == {trigger.text for trigger in family.all}
