@@ -67,4 +67,4 @@ async def test_checks_are_counted(config: GuardConfig):
         await http.post(CHECK, json={"model": "support", "prompt": "x"})
         text = (await http.get("/metrics")).text
     assert 'p2p_guard_requests_total{adapter="support",endpoint="check",outcome="disagree"} 1.0' in text
-    assert 'p2p_guard_view_comparisons_total{adapter="support"}' not in text
+    assert 'p2p_guard_view_comparisons_total{adapter="support"} 0.0' in text

@@ -9,7 +9,7 @@ from p2p.attacks.registry import ATTACKS, make_attack
 from p2p.errors import AttackError
 from p2p.examples import Example
 
-SHARED = {"aligned", "base", "families", "poisoning", "registry", "rewrites"}
+SHARED = {"aligned", "base", "families", "poisoning", "registry", "rewrites", "knowing"}
 
 
 @pytest.fixture
