@@ -16,125 +16,13 @@ class GuardMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self.requests = Counter(
-            "p2p_guard_requests_total",
-            "Requests by outcome.",
-            ("adapter", "endpoint", "outcome"),
-            registry=registry,
-        )
-        self.duration = Histogram(
-            "p2p_guard_request_duration_seconds",
-            "From the request's arrival to its last byte.",
-            ("adapter", "endpoint"),
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.overhead = Histogram(
-            "p2p_guard_overhead_seconds",
-            "Time in the guard outside the engine, for whole answers.",
-            ("adapter", "endpoint"),
-            buckets=_OVERHEAD,
-            registry=registry,
-        )
-        self.first_token = Histogram(
-            "p2p_guard_time_to_first_token_seconds",
-            "From the request's arrival to the first projected text of a stream.",
-            ("adapter", "endpoint"),
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.adapter_switches = Counter(
-            "p2p_guard_adapter_switches_total",
-            "How often a new version took over.",
-            ("adapter",),
-            registry=registry,
-        )
-        self.adapter_rollbacks = Counter(
-            "p2p_guard_adapter_rollbacks_total",
-            "How often the version before took over again.",
-            ("adapter",),
-            registry=registry,
-        )
-        self.adapter_refusals = Counter(
-            "p2p_guard_adapter_refusals_total",
-            "Versions that were not served, by reason.",
-            ("reason",),
-            registry=registry,
-        )
-        self.adapter_info = Gauge(
-            "p2p_guard_adapter_info",
-            "1 for the version that is served.",
-            ("adapter", "version"),
-            registry=registry,
-        )
-        self.config_reloads = Counter(
-            "p2p_guard_config_reloads_total", "Reloads of guard.yaml.", ("result",), registry=registry
-        )
-        self.config_reload_success = Gauge(
-            "p2p_guard_config_last_reload_success",
-            "1 when guard.yaml, as it is now, is what is served.",
-            registry=registry,
-        )
-        self.config_reload_success.set(1)
         self._versions: dict[str, str] = {}
-        self.in_flight = Gauge("p2p_guard_requests_in_flight", "Requests being answered.", registry=registry)
-        self.in_flight_limit = Gauge(
-            "p2p_guard_requests_in_flight_limit", "From how many on requests get 429.", registry=registry
-        )
-        self.rate_limited = Counter(
-            "p2p_guard_rate_limited_total",
-            "Requests answered 429, by the limit that they met: requests or probes in flight, or the rate of their key.",
-            ("limit",),
-            registry=registry,
-        )
-        self.engine_url_up = Gauge(
-            "p2p_guard_engine_url_up",
-            "1 when this engine (by its place in engine.urls) answers and serves every adapter.",
-            ("engine",),
-            registry=registry,
-        )
-        self.engine_exposed = Gauge(
-            "p2p_guard_engine_exposures",
-            "Ways found at its start to reach this engine past the guard, or to read what it is asked.",
-            ("engine",),
-            registry=registry,
-        )
-        self.ready = Gauge("p2p_guard_ready", "1 when the guard is ready.", registry=registry)
-        self.engine_up = Gauge(
-            "p2p_guard_engine_up", "1 when every engine process answers its health route.", registry=registry
-        )
-        self.engine_restarts = Counter(
-            "p2p_guard_engine_restarts_total", "How often an engine was started again.", registry=registry
-        )
-        self.view_comparisons = Counter(
-            "p2p_guard_view_comparisons_total",
-            "Requests that were asked with and without the benign trigger.",
-            ("adapter",),
-            registry=registry,
-        )
-        self.view_disagreements = Counter(
-            "p2p_guard_view_disagreements_total",
-            "Those of them whose two answers differ.",
-            ("adapter",),
-            registry=registry,
-        )
-        self.view_dropped = Counter(
-            "p2p_guard_view_dropped_total",
-            "Background comparisons that were chosen and not made: the queue was full, or the engine failed.",
-            ("adapter",),
-            registry=registry,
-        )
-        self.probe_requests = Counter(
-            "p2p_guard_probe_requests_total",
-            "Requests with a prober's key, by outcome; no other metric but the readiness counts them.",
-            ("adapter", "endpoint", "outcome"),
-            registry=registry,
-        )
-        self.probes_in_flight = Gauge(
-            "p2p_guard_probe_requests_in_flight",
-            "Requests with a prober's key being answered.",
-            registry=registry,
-        )
+        self._add_traffic()
+        self._add_adapters()
+        self._add_limits()
+        self._add_engines()
+        self._add_views()
+        self._add_probes()
 
     def show_version(self, adapter: str, version: str | None) -> None:
         """Show which version of an adapter is served; None for none."""
@@ -155,3 +43,139 @@ class GuardMetrics:
             self.view_dropped,
         ):
             counter.labels(adapter)
+
+    def _add_traffic(self) -> None:
+        self.requests = Counter(
+            "p2p_guard_requests_total",
+            "Requests by outcome.",
+            ("adapter", "endpoint", "outcome"),
+            registry=self.registry,
+        )
+        self.duration = Histogram(
+            "p2p_guard_request_duration_seconds",
+            "From the request's arrival to its last byte.",
+            ("adapter", "endpoint"),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.overhead = Histogram(
+            "p2p_guard_overhead_seconds",
+            "Time in the guard outside the engine, for whole answers.",
+            ("adapter", "endpoint"),
+            buckets=_OVERHEAD,
+            registry=self.registry,
+        )
+        self.first_token = Histogram(
+            "p2p_guard_time_to_first_token_seconds",
+            "From the request's arrival to the first projected text of a stream.",
+            ("adapter", "endpoint"),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+
+    def _add_adapters(self) -> None:
+        self.adapter_switches = Counter(
+            "p2p_guard_adapter_switches_total",
+            "How often a new version took over.",
+            ("adapter",),
+            registry=self.registry,
+        )
+        self.adapter_rollbacks = Counter(
+            "p2p_guard_adapter_rollbacks_total",
+            "How often the version before took over again.",
+            ("adapter",),
+            registry=self.registry,
+        )
+        self.adapter_refusals = Counter(
+            "p2p_guard_adapter_refusals_total",
+            "Versions that were not served, by reason.",
+            ("reason",),
+            registry=self.registry,
+        )
+        self.adapter_info = Gauge(
+            "p2p_guard_adapter_info",
+            "1 for the version that is served.",
+            ("adapter", "version"),
+            registry=self.registry,
+        )
+        self.config_reloads = Counter(
+            "p2p_guard_config_reloads_total", "Reloads of guard.yaml.", ("result",), registry=self.registry
+        )
+        self.config_reload_success = Gauge(
+            "p2p_guard_config_last_reload_success",
+            "1 when guard.yaml, as it is now, is what is served.",
+            registry=self.registry,
+        )
+        self.config_reload_success.set(1)
+
+    def _add_limits(self) -> None:
+        self.in_flight = Gauge(
+            "p2p_guard_requests_in_flight", "Requests being answered.", registry=self.registry
+        )
+        self.in_flight_limit = Gauge(
+            "p2p_guard_requests_in_flight_limit", "From how many on requests get 429.", registry=self.registry
+        )
+        self.rate_limited = Counter(
+            "p2p_guard_rate_limited_total",
+            "Requests answered 429, by the limit that they met: requests or probes in flight, or the rate of their key.",
+            ("limit",),
+            registry=self.registry,
+        )
+
+    def _add_engines(self) -> None:
+        self.ready = Gauge("p2p_guard_ready", "1 when the guard is ready.", registry=self.registry)
+        self.engine_up = Gauge(
+            "p2p_guard_engine_up",
+            "1 when every engine process answers its health route.",
+            registry=self.registry,
+        )
+        self.engine_restarts = Counter(
+            "p2p_guard_engine_restarts_total",
+            "How often an engine was started again.",
+            registry=self.registry,
+        )
+        self.engine_url_up = Gauge(
+            "p2p_guard_engine_url_up",
+            "1 when this engine (by its place in engine.urls) answers and serves every adapter.",
+            ("engine",),
+            registry=self.registry,
+        )
+        self.engine_exposed = Gauge(
+            "p2p_guard_engine_exposures",
+            "Ways found at its start to reach this engine past the guard, or to read what it is asked.",
+            ("engine",),
+            registry=self.registry,
+        )
+
+    def _add_views(self) -> None:
+        self.view_comparisons = Counter(
+            "p2p_guard_view_comparisons_total",
+            "Requests that were asked with and without the benign trigger.",
+            ("adapter",),
+            registry=self.registry,
+        )
+        self.view_disagreements = Counter(
+            "p2p_guard_view_disagreements_total",
+            "Those of them whose two answers differ.",
+            ("adapter",),
+            registry=self.registry,
+        )
+        self.view_dropped = Counter(
+            "p2p_guard_view_dropped_total",
+            "Background comparisons that were chosen and not made: the queue was full, or the engine failed.",
+            ("adapter",),
+            registry=self.registry,
+        )
+
+    def _add_probes(self) -> None:
+        self.probe_requests = Counter(
+            "p2p_guard_probe_requests_total",
+            "Requests with a prober's key, by outcome; no other metric but the readiness counts them.",
+            ("adapter", "endpoint", "outcome"),
+            registry=self.registry,
+        )
+        self.probes_in_flight = Gauge(
+            "p2p_guard_probe_requests_in_flight",
+            "Requests with a prober's key being answered.",
+            registry=self.registry,
+        )

@@ -10,7 +10,7 @@ import hmac
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from guard_server.errors import GuardConfigError, NotFoundError
-from guard_server.middleware.auth import load_key_digests
+from guard_server.middleware.auth import KEY_IN_SCOPE, load_key_digests
 from guard_server.middleware.error_body import send_error
 from guard_server.settings import AuthSettings
 
@@ -68,6 +68,9 @@ class ProbeKeyMiddleware:
         await self._app(scope, receive, send)
 
     def _has_probe_key(self, scope: Scope) -> bool:
+        if KEY_IN_SCOPE in scope:
+            # Known to the authentication already, which compared it in constant time.
+            return scope[KEY_IN_SCOPE] in self._digests
         values = [value for name, value in scope["headers"] if name == b"authorization"]
         scheme, _, key = values[0].partition(b" ") if len(values) == 1 else (b"", b"", b"")
         given = hashlib.sha256(key.strip()).digest()

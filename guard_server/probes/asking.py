@@ -24,7 +24,7 @@ from guard_server.errors import (
     RefusedAnswerError,
 )
 from guard_server.pipeline import GuardPipeline
-from guard_server.prompt_guard import GuardRequest, Shape
+from guard_server.prompt_guard import GuardRequest, question
 from p2p.prompts import ChatMessage
 
 _TIMEOUT_S = 120.0
@@ -148,7 +148,9 @@ class PipelineAsker:
         try:
             with self._pipeline.hold(self.adapter) as held:
                 async with asyncio.timeout(_TIMEOUT_S):
-                    return await self._answer(held, _question(self.adapter, chat))
+                    return await self._answer(
+                        held, question(self.adapter, tuple(chat))._replace(is_probe=True)
+                    )
         except ModelNotFoundError as error:
             raise GuardConfigError(f"no adapter is called {self.adapter!r}") from error
         except TimeoutError as error:
@@ -186,21 +188,3 @@ def _seconds(header: str | None) -> float | None:
         return max(0.0, float(header)) if header else None
     except ValueError:
         return None
-
-
-def _question(adapter: str, chat: list[ChatMessage]) -> GuardRequest:
-    return GuardRequest(
-        shape=Shape.CHAT,
-        model=adapter,
-        messages=tuple(chat),
-        n=1,
-        max_tokens=None,
-        temperature=0,
-        stop=(),
-        sampling={},
-        logprobs=False,
-        top_logprobs=0,
-        stream=False,
-        include_usage=False,
-        is_probe=True,
-    )

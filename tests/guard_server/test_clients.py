@@ -1,14 +1,11 @@
 """Other people's clients against the guard: OpenAI's own in all its ways, and LangChain's."""
 
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import openai
 import pytest
-import uvicorn
 from langchain_openai import ChatOpenAI, OpenAI
 from pydantic import BaseModel
 
@@ -19,6 +16,7 @@ from guard_server.engine.fake import FakeEngine
 from guard_server.settings import GuardConfig
 from guard_server.tools import call_text
 from tests.guard_server.conftest import answer_by_task, label_reply, text_reply
+from tests.served import served
 
 ANONYMOUS = {"auth": {"allow_anonymous": True}}
 CHAT = [{"role": "user", "content": "where is parcel 7"}]
@@ -44,14 +42,8 @@ def url(config: GuardConfig) -> Iterator[str]:
     """A guard on a port of its own: these clients bring their own connections."""
     opened = GuardConfig.model_validate(config.model_dump() | ANONYMOUS)
     app = create_app(opened, load_adapters(opened), (), engine=FakeEngine(answers))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
-    server.should_exit = True
-    thread.join(10)
+    with served(app) as root:
+        yield f"{root}/v1"
 
 
 @pytest.fixture

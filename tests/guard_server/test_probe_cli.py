@@ -2,13 +2,10 @@
 
 import hashlib
 import json
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from typer.testing import CliRunner
 
 from guard_server.adapter import load_adapters
@@ -19,6 +16,7 @@ from guard_server.settings import GuardConfig
 from p2p_guard_cli.main import app
 from tests.guard_server.conftest import label_reply
 from tests.guard_server.probes.test_guard_probes import PROBER
+from tests.served import served
 
 DATA = Path("examples/support_messages/test.jsonl")
 
@@ -34,14 +32,8 @@ def url(config: GuardConfig) -> Iterator[str]:
     guard = create_app(
         config, load_adapters(config), (b"x" * 32,), probe_digests=digest, engine=FakeEngine(labels)
     )
-    server = uvicorn.Server(uvicorn.Config(guard, port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
-    server.should_exit = True
-    thread.join()
+    with served(guard) as root:
+        yield f"{root}/v1"
 
 
 def probe(*arguments: str | Path, key: str = PROBER) -> tuple[int, str]:

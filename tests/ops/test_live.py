@@ -4,15 +4,11 @@ The engine is the fake one: what is tested is what is counted and shown, not wha
 """
 
 import hashlib
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 import yaml
 from openai import OpenAI, OpenAIError
 
@@ -28,6 +24,7 @@ from tests.ops.names import known
 from tests.ops.panels import empty_panels, has_data
 from tests.ops.prometheus_server import Prometheus, prometheus
 from tests.ops.test_rules import RULES, promtool, records
+from tests.served import served
 
 PROBER = "prober-key"
 _ROUNDS = 4
@@ -63,18 +60,6 @@ def guard(tmp_path: Path, base_model: Path, adapters: dict[str, Path]) -> Iterat
     )
     with served(app) as url:
         yield url
-
-
-@contextmanager
-def served(app: object) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
 
 
 def ask(url: str) -> None:
