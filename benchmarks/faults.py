@@ -41,6 +41,7 @@ class Place:
     stack: ExitStack
     engines: list[Process] = field(default_factory=list)
     guard: Process | None = None
+    log: Path = Path(os.devnull)
 
     def start_engine(self, port: int = 0, *more: str) -> Process:
         """Start one more engine."""
@@ -59,7 +60,7 @@ class Place:
     def start_guard(self, port: int) -> None:
         """Start the guard before all engines."""
         engines = [engine.port for engine in self.engines]
-        self.guard = self.stack.enter_context(guard(self.bed, engines, port=port))
+        self.guard = self.stack.enter_context(guard(self.bed, engines, port=port, log=self.log))
 
 
 class Fault(NamedTuple):
@@ -71,7 +72,7 @@ class Fault(NamedTuple):
         end: Ends it; None where the guard has to do that, or it does not end.
         seconds: From its beginning to its end.
         engines: How many engines there are.
-        is_guards: Whether the guard itself ends in it.
+        log: Where the guard's log goes.
     """
 
     name: str
@@ -79,7 +80,7 @@ class Fault(NamedTuple):
     end: Callable[[Place], None] | None
     seconds: float = 3
     engines: int = 1
-    is_guards: bool = False
+    log: Path = Path(os.devnull)
 
 
 class Row(NamedTuple):
@@ -157,9 +158,10 @@ FAULTS = (
         2,
     ),
     Fault("one-of-two-another-model", _other_model, _right_model, 6, 2),
+    Fault("log-disk-full-and-engine-killed", _kill, _again, log=Path("/dev/full")),
     Fault("config-deleted", _remove_config, None),
-    Fault("guard-sigterm", _stop_guard, _guard_again, is_guards=True),
-    Fault("guard-killed", _kill_guard, _guard_again, is_guards=True),
+    Fault("guard-sigterm", _stop_guard, _guard_again),
+    Fault("guard-killed", _kill_guard, _guard_again),
 )
 
 
@@ -211,7 +213,7 @@ def _count(times: list[tuple[float, int]], start: float, end: float) -> dict[int
 def place_for(fault: Fault) -> Iterator[Place]:
     """Start engines and guard for a fault."""
     with tempfile.TemporaryDirectory() as home, ExitStack() as stack:
-        place = Place(make_bed(Path(home) / "bed"), stack)
+        place = Place(make_bed(Path(home) / "bed"), stack, log=fault.log)
         for _ in range(fault.engines):
             place.start_engine(0, "--gap-ms", "2")
         place.start_guard(free_port())

@@ -11,8 +11,8 @@ class Measured(NamedTuple):
     Attributes:
         latencies: Seconds of each answered request, sorted.
         seconds: How long the run took.
-        statuses: How many answers there were of each status: 0 for a connection that ended without one, -1 for a stream that
-            ended without ``[DONE]``.
+        statuses: How many answers there were of each status: 0 where there was no connection, or it ended
+            without a byte, -1 for an answer that broke off.
         times: When each answer ended, in seconds since the start, and its status.
         unguarded: Good answers that lack the guard's mark; only looked for where ``mark`` was given.
     """
@@ -53,7 +53,7 @@ class _Client(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         if self._asked:
-            self._run.answered(0, None)
+            self._run.answered(-1 if self._held else 0, None)
         self._run.closed()
 
     def data_received(self, data: bytes) -> None:

@@ -102,7 +102,9 @@ def fast_engine(bed: Bed, *more: str, port: int = 0) -> Iterator[Process]:
 
 
 @contextmanager
-def guard(bed: Bed, engines: Sequence[int], *, port: int, **limits: Any) -> Iterator[Process]:  # noqa: ANN401 - as in guard.yaml
+def guard(
+    bed: Bed, engines: Sequence[int], *, port: int, log: Path = Path(os.devnull), **limits: Any
+) -> Iterator[Process]:
     """Run a guard before engines on these ports, until the block ends; it is ready when the block begins."""
     config = {
         "listen": f"127.0.0.1:{port}",
@@ -116,8 +118,10 @@ def guard(bed: Bed, engines: Sequence[int], *, port: int, **limits: Any) -> Iter
     path = bed.home / f"guard-{port}.yaml"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     command = [sys.executable, "-m", "p2p_guard_cli", "serve", str(path)]
-    log = (bed.home / f"guard-{port}.log").open("wb")
-    with log, running(command, stderr=log, env=os.environ | {"P2P_GUARD_API_KEYS": KEY}) as popen:
+    with (
+        log.open("ab") as errors,
+        running(command, stderr=errors, env=os.environ | {"P2P_GUARD_API_KEYS": KEY}) as popen,
+    ):
         wait_until(f"http://127.0.0.1:{port}/readyz", popen)
         yield Process(popen, port)
 

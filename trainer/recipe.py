@@ -412,7 +412,7 @@ def _announce(console: Console, data: TrainingSet, config: TrainConfig, attacks:
     if data.trained_on:
         console.print(f"  {data.trained_on} test rows stand in the training set, too, and are left out")
     if not data.test:
-        console.print("  no test split: nothing will be measured")
+        console.print("  no test split: the adapter is trained here, and not measured")
     elif not attacks:
         console.print("  no attack in evaluation.attacks: clean accuracy alone will be measured")
     if data.summary:

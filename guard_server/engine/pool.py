@@ -27,6 +27,7 @@ class Member:
     Attributes:
         is_up: Whether its health route answered last time.
         is_right: Whether it serves every model that is wanted.
+        is_hung: Whether it takes connections and has said nothing for long: nothing is sent to it.
         running: Requests that it answers now.
         asked: Requests that it was ever sent.
     """
@@ -38,7 +39,8 @@ class Member:
         self.is_right = True
         self.running = 0
         self.asked = 0
-        self._silent_since: float | None = None
+        self.is_hung = False
+        self._heard_at: float | None = None
 
     @property
     def is_usable(self) -> bool:
@@ -47,24 +49,27 @@ class Member:
 
     async def check(self, wanted: AbstractSet[str], hang_s: float) -> None:
         """Ask for its health and its models; cut the requests of one that has said nothing for ``hang_s`` seconds."""
+        clock = asyncio.get_running_loop().time
         try:
-            health = await self.channel.get("/health", timeout_s=_PATIENCE_S)
-            listed = await self.channel.get("/v1/models", timeout_s=_PATIENCE_S)
+            health = await self.channel.get("/health", timeout_s=min(_PATIENCE_S, hang_s))
+            listed = await self.channel.get("/v1/models", timeout_s=min(_PATIENCE_S, hang_s))
+        except NotSentError:
+            # It is gone, or not there yet: to try is quick.
+            self.is_hung = False
+            self._note(up=False, right=self.is_right)
         except EngineUnavailableError:
             self._note(up=False, right=self.is_right)
-            await self._cut_when_hung(hang_s)
-            return
-        self._silent_since = None
-        # A router in front of several engines need not have the route.
-        self._note(up=health.status < 500 and listed.status == 200, right=wanted <= _names(listed))
+            if self._heard_at is not None and clock() - self._heard_at >= hang_s and not self.is_hung:
+                await self._cut()
+        else:
+            self._heard_at, self.is_hung = clock(), False
+            # A router in front of several engines need not have the route.
+            self._note(up=health.status < 500 and listed.status == 200, right=wanted <= _names(listed))
 
-    async def _cut_when_hung(self, hang_s: float) -> None:
-        now = asyncio.get_running_loop().time()
-        self._silent_since = self._silent_since or now
-        if now - self._silent_since >= hang_s:
-            _log.error("engine_hung", engine=self.name, cut_requests=self.running)
-            self._silent_since = now
-            await self.channel.cut()
+    async def _cut(self) -> None:
+        _log.error("engine_hung", engine=self.name, cut_requests=self.running)
+        self.is_hung = True
+        await self.channel.cut()
 
     def _note(self, *, up: bool, right: bool) -> None:
         if (up, right) != (self.is_up, self.is_right):
@@ -154,8 +159,8 @@ class EnginePool:
         raise EngineUnavailableError(UNREACHABLE)
 
     def _in_turn(self) -> Iterator[Member]:
-        """Yield every engine once: the least busy of those that are left, the usable ones first."""
-        left = list(self.members)
+        """Yield every engine that is not hung once: the least busy of those that are left, the usable ones first."""
+        left = [member for member in self.members if not member.is_hung]
         while left:
             chosen = min(left, key=lambda member: (not member.is_usable, member.running, member.asked))
             left.remove(chosen)
