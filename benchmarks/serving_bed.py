@@ -103,7 +103,12 @@ def fast_engine(bed: Bed, *more: str, port: int = 0) -> Iterator[Process]:
 
 @contextmanager
 def guard(
-    bed: Bed, engines: Sequence[int], *, port: int, log: Path = Path(os.devnull), **limits: Any
+    bed: Bed,
+    engines: Sequence[int],
+    *,
+    port: int,
+    log: Path = Path(os.devnull),
+    **limits: Any,  # noqa: ANN401 - as in guard.yaml
 ) -> Iterator[Process]:
     """Run a guard before engines on these ports, until the block ends; it is ready when the block begins."""
     config = {
