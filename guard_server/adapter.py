@@ -10,8 +10,9 @@ from guard_server.adapters.sources.fetching import fetch
 from guard_server.errors import GuardConfigError
 from guard_server.settings import AdapterSettings, EscapePolicy, GuardConfig
 from p2p.errors import BaseModelMismatchError
+from p2p.leaks import Run, secret_runs
 from p2p.manifest import Manifest, VerifiedAdapter, verify_adapter, verify_base_model, verify_label_words
-from p2p.tasks import ClassificationTask
+from p2p.tasks import ClassificationTask, GenerationTask
 
 
 class LoadedAdapter(NamedTuple):
@@ -42,6 +43,11 @@ class LoadedAdapter(NamedTuple):
         task = self.manifest.task
         return isinstance(task, ClassificationTask) and task.new_tokens
 
+    @property
+    def secret_runs(self) -> frozenset[Run]:
+        """The sequences of words that no answer of it may tell."""
+        return _secret_runs(self.manifest)
+
     def plain_view(self) -> "LoadedAdapter":
         """Return the same adapter as a question without the benign trigger asks it; its answers are for comparing alone."""
         return self._replace(unguarded=True, is_plain_view=True)
@@ -62,6 +68,16 @@ class LoadedAdapter(NamedTuple):
     def version(self) -> str:
         """The first 12 hex digits of its digest."""
         return self.verified.digest[:12]
+
+
+def _secret_runs(manifest: Manifest) -> frozenset[Run]:
+    trigger, task = manifest.benign_trigger, manifest.task
+    return secret_runs(
+        [
+            *([trigger.text] if trigger else []),
+            *([task.prefix] if isinstance(task, GenerationTask) else []),
+        ]
+    )
 
 
 def load_adapters(config: GuardConfig) -> dict[str, LoadedAdapter]:

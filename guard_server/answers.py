@@ -16,6 +16,8 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     ERROR = "error"
     UNGUARDED = "unguarded"
+    WITHHELD = "withheld"
+    """The answer ends where it began to tell the benign trigger or the prefix."""
     CANCELLED = "cancelled"
     """The client went before its answer was whole."""
 
@@ -48,7 +50,7 @@ class Views(StrEnum):
     DISAGREE = "disagree"
 
 
-_SEVERITY = (Outcome.ESCAPED, Outcome.RETRIED, Outcome.UNGUARDED, Outcome.PROJECTED)
+_SEVERITY = (Outcome.ESCAPED, Outcome.WITHHELD, Outcome.RETRIED, Outcome.UNGUARDED, Outcome.PROJECTED)
 
 
 class Verdict(NamedTuple):
@@ -63,6 +65,10 @@ class Verdict(NamedTuple):
     outcome: Outcome
     free_run_extended: bool | None = None
     views: Views | None = None
+
+    def withheld(self) -> "Verdict":
+        """Return the verdict on an answer that was ended early; an escape stays one, so that its policy applies."""
+        return self if self.outcome is Outcome.ESCAPED else self._replace(outcome=Outcome.WITHHELD)
 
     @classmethod
     def of_all(cls, verdicts: Iterable["Verdict"]) -> "Verdict":

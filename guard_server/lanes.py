@@ -10,10 +10,13 @@ from guard_server.errors import EngineUnavailableError
 from guard_server.text_run import TextRun
 from guard_server.token_logprobs import TokenQueue
 from guard_server.tool_calls import CallReader
+from p2p.leaks import LeakCutter
 from p2p.normalise import AnswerStyle, StreamNormaliser
 from p2p.projection import PrefixStripper
 
 _ENDS = ("stop", "length")
+WITHHELD = "content_filter"
+"""The finish reason of an answer that ends where it began to tell a secret."""
 
 
 class Lane:
@@ -29,6 +32,7 @@ class Lane:
         self._index = index
         self._is_forced = run.is_forced
         self._stripper = PrefixStripper(task.prefix)
+        self._cutter = LeakCutter(run.adapter.secret_runs, request.own_text)
         # What a grammar made is not to be touched.
         self._normaliser = (
             StreamNormaliser(AnswerStyle.TEXT, ())
@@ -53,7 +57,7 @@ class Lane:
         """Take the next piece and the tokens that came with it, and return what is decided by now."""
         self._tokens.feed(piece, tokens)
         answer = piece if self._is_forced else self._stripper.feed(piece)
-        return self._out(self._normaliser.feed(answer))
+        return self._out(self._normaliser.feed(self._cutter.feed(answer)))
 
     def finish(self, reason: str) -> list[Delta]:
         """Return what is left; the last piece has the finish reason.
@@ -65,6 +69,7 @@ class Lane:
             raise EngineUnavailableError("the engine broke the answer off")
         rest = "" if self._is_forced else self._stripper.finish()
         self._tokens.finish()
+        rest = self._cutter.feed(rest) + self._cutter.finish()
         found = self._out(self._normaliser.feed(rest) + self._normaliser.finish())
         if self._reader:
             found += self._split(self._reader.finish())
@@ -85,6 +90,8 @@ class Lane:
 
     def _reason(self, reason: str) -> str:
         """Return OpenAI's reason: a call that the client did not name ends an answer in its own way."""
+        if self._cutter.has_cut:
+            return WITHHELD
         has_called = self._reader is not None and self._reader.calls > 0
         if has_called and reason == "stop" and self._tools and not self._tools.is_named:
             return "tool_calls"
@@ -104,10 +111,11 @@ def whole_answer(lane: Lane, run: TextRun, said: str, tokens: Iterable[TokenLogp
             calls.append(Call(piece.name, ""))
         calls[-1] = Call(calls[-1].name, calls[-1].arguments + piece.arguments)
     found = tuple(token for delta in deltas for token in delta.logprobs or ())
+    verdict = run.verdict(extended=bool(lane.is_extended))
     return Answer(
         "".join(delta.text for delta in deltas),
         deltas[-1].finish_reason or reason,
-        run.verdict(extended=bool(lane.is_extended)),
+        verdict.withheld() if deltas[-1].finish_reason == WITHHELD else verdict,
         found if run.request.logprobs else None,
         tuple(calls),
     )

@@ -73,6 +73,16 @@ class GuardRequest(NamedTuple):
     is_probe: bool = False
 
     @property
+    def own_text(self) -> str:
+        """Everything that the client wrote and a model could repeat."""
+        functions = self.tools.functions if self.tools else ()
+        said = [message["content"] for message in self.messages]
+        shown = [function.model_dump_json() for function in functions]
+        return "\n".join(
+            [*said, *shown, *([orjson.dumps(self.structure).decode()] if self.structure else [])]
+        )
+
+    @property
     def is_held(self) -> bool:
         """Whether the engine is to keep to a grammar."""
         return self.tools is not None or self.structure is not None

@@ -11,7 +11,7 @@ OUTPUT = Path(__file__).resolve().parent.parent / "helm" / "p2p-guard" / "files"
 _COLUMNS = 24
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _A = 'adapter=~"$adapter"'
-_ANSWERS = f'p2p_guard_requests_total{{{_A}, outcome=~"projected|escaped|retried|refused"}}'
+_ANSWERS = f'p2p_guard_requests_total{{{_A}, outcome=~"projected|escaped|retried|refused|withheld"}}'
 
 
 class Query(NamedTuple):

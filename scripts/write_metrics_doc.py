@@ -19,7 +19,7 @@ LABELS = {
     "endpoint": "`chat`, `completions`",
     "engine": "the place of an engine in `engine.urls`",
     "limit": "the limits of the canary file, or those of the guard that answer 429",
-    "outcome": "`projected`, `escaped`, `retried`, `refused`, `unguarded`, `error`, `cancelled`",
+    "outcome": "`projected`, `escaped`, `retried`, `refused`, `withheld`, `unguarded`, `error`, `cancelled`",
     "reason": "a fixed list of reasons",
     "result": "`success`, `failure` and the like: a fixed list",
     "verdict": "`passed`, `failed`, `unclear`, `error`",

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from guard_server import responses
 from guard_server.answers import Delta, Outcome, StreamPiece, Usage, Verdict
 from guard_server.errors import GuardError
+from guard_server.lanes import WITHHELD
 from guard_server.prompt_guard import GuardRequest
 from guard_server.responses import Envelope
 from guard_server.schemas import WireObject
@@ -46,6 +47,7 @@ class EventStream(StreamingResponse):
         self._pieces = pieces
         self._on_end = on_end
         self._outcome = Outcome.CANCELLED
+        self._is_withheld = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the frames; then, or when the client has gone, close the engine's stream."""
@@ -62,7 +64,7 @@ class EventStream(StreamingResponse):
             async for content in self._chunks():
                 yield _frame(content | notes)
                 notes = {}
-            self._outcome = self._verdict.outcome
+            self._outcome = (self._verdict.withheld() if self._is_withheld else self._verdict).outcome
             yield b"data: [DONE]\n\n"
         except GuardError as error:
             self._outcome = Outcome.ERROR
@@ -80,6 +82,7 @@ class EventStream(StreamingResponse):
                 yield begin | no_usage
         async for piece in self._pieces:
             if isinstance(piece, Delta):
+                self._is_withheld |= piece.finish_reason == WITHHELD
                 yield responses.chunk(self._envelope, self._asked, piece) | no_usage
             elif isinstance(piece, Usage) and self._asked.include_usage:
                 yield responses.usage_chunk(self._envelope, piece)
