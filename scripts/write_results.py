@@ -1,0 +1,84 @@
+"""Write the README's table of results and ``docs/results.svg`` from the cells in ``benchmarks/results``.
+
+.venv/bin/python scripts/write_results.py
+"""
+
+from pathlib import Path
+
+from trainer.reporting.charts.before_after import takeaway
+from trainer.reporting.grid import Grid, make_grid
+from trainer.reporting.load import load_results
+from trainer.reporting.markdown import markdown_table
+from trainer.reporting.render import draw
+from trainer.reporting.sections import make_sections
+from trainer.reporting.summary import summarise
+from trainer.reporting.tables.headline import headline_table
+from trainer.reporting.tables.table import Table
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+README = ROOT / "README.md"
+FIGURE = ROOT / "docs" / "results.svg"
+BEGIN, END = "<!-- results: scripts/write_results.py -->", "<!-- end of results -->"
+_LEFT_OUT = frozenset({"ASR - floor", "lowest ASR of another defence"})
+
+
+def measured() -> Grid:
+    """Return every cell that was measured, of all suites."""
+    suites = sorted(path.parent for path in RESULTS.glob("*/cells"))
+    return make_grid([cell for suite in suites for cell in load_results(suite)])
+
+
+def block(grid: Grid) -> str:
+    """Return what stands between the README's markers."""
+    seeds = sorted({cell.case.seed for cell in grid.results})
+    return "\n\n".join(
+        [
+            f"**{takeaway(summarise(grid))}** {len(grid.results)} cells, seeds {seeds[0]}-{seeds[-1]}.",
+            "![Attack success before and after, by case](docs/results.svg)",
+            markdown_table(without(headline_table(grid), _LEFT_OUT)),
+        ]
+    )
+
+
+def figure(grid: Grid) -> str:
+    """Return the picture."""
+    return draw(next(chart for section in make_sections(grid) for chart in section.charts)).wide
+
+
+def without(table: Table, columns: frozenset[str]) -> Table:
+    """Return a table without some of its columns."""
+    kept = [at for at, name in enumerate(table.columns) if name not in columns]
+    groups = tuple(
+        group._replace(
+            rows=tuple(row._replace(cells=tuple(row.cells[at] for at in kept)) for row in group.rows)
+        )
+        for group in table.groups
+    )
+    text = frozenset(new for new, old in enumerate(kept) if old in table.text_columns)
+    return table._replace(columns=tuple(table.columns[at] for at in kept), groups=groups, text_columns=text)
+
+
+def filled(readme: str, content: str) -> str:
+    """Return the README with the content between its markers.
+
+    Raises:
+        ValueError: A marker is missing.
+    """
+    head, begin, rest = readme.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"README.md lacks {BEGIN!r} or {END!r}")
+    return f"{head}{begin}\n\n{content}\n\n{end}{tail}"
+
+
+def main() -> None:
+    """Write both."""
+    grid = measured()
+    README.write_text(filled(README.read_text(encoding="utf-8"), block(grid)), encoding="utf-8")
+    FIGURE.write_text(figure(grid), encoding="utf-8")
+    print(README, FIGURE, sep="\n")
+
+
+if __name__ == "__main__":
+    main()

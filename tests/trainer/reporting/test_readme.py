@@ -1,0 +1,25 @@
+"""The README's figures are those of the cells that are kept."""
+
+import pytest
+
+from scripts.write_results import FIGURE, README, block, figure, filled, measured, without
+from trainer.reporting.tables.headline import headline_table
+
+
+def test_the_readmes_table_and_picture_are_those_of_the_cells() -> None:
+    grid = measured()
+    readme = README.read_text(encoding="utf-8")
+    assert filled(readme, block(grid)) == readme, "run scripts/write_results.py"
+    assert FIGURE.read_text(encoding="utf-8") == figure(grid), "run scripts/write_results.py"
+
+
+def test_a_column_is_left_out_of_every_row() -> None:
+    table = headline_table(measured())
+    shorter = without(table, frozenset({"ASR - floor"}))
+    assert "ASR - floor" not in shorter.columns
+    assert {len(row.cells) for group in shorter.groups for row in group.rows} == {len(table.columns) - 1}
+
+
+def test_a_readme_without_markers_is_left_alone() -> None:
+    with pytest.raises(ValueError, match="lacks"):
+        filled("nothing", "something")
