@@ -1,4 +1,4 @@
-"""The guard's OpenAPI document: for tests and for clients' tools. It is not served, and it knows of no adapter.
+"""The guard's OpenAPI document, published as ``docs/openapi.json``. It is not served, and it knows of no adapter.
 
 Requests are described by the models that read them; answers by the ones of OpenAI's own client, which is what has to read them.
 """

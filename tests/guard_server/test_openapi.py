@@ -14,6 +14,7 @@ from starlette.routing import Route
 from guard_server.engine.fake import FakeEngine
 from guard_server.openapi import document
 from guard_server.settings import GuardConfig
+from scripts.write_openapi import OUTPUT, content
 from tests.guard_server.conftest import KEY, PREFIX, TRIGGER, answer_by_task, make_app
 
 MODELS = ["support", "support-chat", "writer", "writer-chat"]
@@ -92,3 +93,7 @@ def test_the_document_holds_no_broken_reference():
     for name in described["components"]["schemas"]:
         text = text.replace(f"'#/components/schemas/{name}'", "''")
     assert "#/components/schemas/" not in text
+
+
+def test_the_published_document_is_the_guards_own():
+    assert OUTPUT.read_text(encoding="utf-8") == content(), "run scripts/write_openapi.py"
