@@ -297,8 +297,15 @@ class EvaluationSettings(Settings):
     rows: int | None = Field(default=None, ge=1)
 
 
+_COPIES_OF_FEW = 5
+"""How many copies a trusted row gives; of the many rows that are screened, each gives one."""
+
+
 class TrainConfig(Settings):
     """One training run.
+
+    Where ``selection.method`` is not said, S is taken from the trusted rows if there are any, and screened otherwise;
+    ``repoison.copies`` is then 5 or 1.
 
     Attributes:
         name: The adapter's name.
@@ -327,6 +334,21 @@ class TrainConfig(Settings):
     lora: LoraSettings = LoraSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _choose_what_is_not_said(cls, content: Any) -> Any:
+        """Take S from the trusted rows where there are any, else screen; the copies are as many as were measured with each."""
+        if not isinstance(content, dict) or not isinstance(content.get("data"), dict):
+            return content
+        selection, repoison = content.get("selection") or {}, content.get("repoison") or {}
+        if not isinstance(selection, dict) or not isinstance(repoison, dict):
+            return content
+        has_trusted = content["data"].get("trusted") is not None
+        chosen = SelectionMethod.TRUSTED if has_trusted else SelectionMethod.SCREENED
+        selection = {"method": chosen.value} | selection
+        copies = _COPIES_OF_FEW if selection["method"] == SelectionMethod.TRUSTED else 1
+        return content | {"selection": selection, "repoison": {"copies": copies} | repoison}
 
     @model_validator(mode="after")
     def _can_ask_chats(self) -> Self:

@@ -74,7 +74,22 @@ def test_every_fault_is_named_at_once(tmp_path: Path):
 
 def test_trusted_selection_without_trusted_rows_is_a_contradiction(tmp_path: Path):
     with pytest.raises(ConfigError, match="needs data.trusted.*set selection.method to `screened`"):
-        load(tmp_path, GOOD | {"data": {"train": {"path": "t.jsonl"}}})
+        load(tmp_path, GOOD | {"data": {"train": {"path": "t.jsonl"}}, "selection": {"method": "trusted"}})
+
+
+@pytest.mark.parametrize(
+    ("change", "chosen"),
+    [
+        ({}, ("trusted", 5)),
+        ({"data": {"train": {"path": "t.jsonl"}}}, ("screened", 1)),
+        ({"data": {"trusted": {"path": "s.jsonl"}}}, ("trusted", 5)),
+        ({"selection": {"method": "screened"}}, ("screened", 1)),
+        ({"selection": {"rho": 0.5}, "repoison": {"copies": 3}}, ("trusted", 3)),
+    ],
+)
+def test_rows_are_chosen_from_what_there_is(tmp_path: Path, change: dict[str, Any], chosen: tuple[str, int]):
+    found = load(tmp_path, GOOD | change)
+    assert (found.selection.method, found.repoison.copies) == chosen
 
 
 @pytest.mark.parametrize(
