@@ -337,7 +337,7 @@ class TrainConfig(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _choose_what_is_not_said(cls, content: Any) -> Any:
+    def _choose_what_is_not_said(cls, content: object) -> object:
         """Take S from the trusted rows where there are any, else screen; the copies are as many as were measured with each."""
         if not isinstance(content, dict) or not isinstance(content.get("data"), dict):
             return content
