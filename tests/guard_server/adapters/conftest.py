@@ -39,6 +39,7 @@ class VersionedEngine(FakeEngine):
     is_up = True
     restarts = 0
     pool = None
+    children = ()
 
     def __init__(self) -> None:
         super().__init__(self._said)
@@ -158,7 +159,7 @@ async def guarding(config: GuardConfig) -> AsyncIterator[Guarded]:
         await engine.load(adapter)
     engine.loads.clear()
     app = create_app(config, adapters, (digest(KEY),), fleet=engine)
-    admin = create_admin_app(app.state.lifecycle, (digest(ADMIN_KEY),))
+    admin = create_admin_app(app.state.lifecycle, (digest(ADMIN_KEY),), app.state.status)
 
     def client(of: FastAPI, key: str) -> httpx.AsyncClient:
         headers = {"authorization": f"Bearer {key}"}
