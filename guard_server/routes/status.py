@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from guard_server.status.guard_status import GuardStatus
-from guard_server.status.page import PageMaker
+from guard_server.status.page import page_maker
 
 STATUS_PATH = "/ui"
 
@@ -21,7 +21,7 @@ class StatusRoute:
     def __init__(self, status: GuardStatus) -> None:
         self.router = APIRouter()
         self._status = status
-        self._maker = PageMaker()
+        self._maker = page_maker()
         self.router.add_api_route(
             STATUS_PATH, self.shown, methods=["GET", "HEAD"], response_class=HTMLResponse
         )

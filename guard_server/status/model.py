@@ -88,6 +88,7 @@ class ProbeStatus(NamedTuple):
         verdict: Its verdict.
         versions: The versions that answered it.
         interval_s: Seconds between the beginnings of runs.
+        runs: How many runs are looked at.
         is_stale: Whether no run came to a verdict for three intervals, as the alert says it.
         attacks: ASR by family.
         clean_accuracy: CA; None before it was measured.
@@ -97,6 +98,7 @@ class ProbeStatus(NamedTuple):
     verdict: Verdict | None
     versions: tuple[str, ...]
     interval_s: float
+    runs: int
     is_stale: bool
     attacks: tuple[Series, ...]
     clean_accuracy: Series | None

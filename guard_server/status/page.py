@@ -1,6 +1,7 @@
 """The status page as one HTML file that needs nothing else: no network, no script, its style inside."""
 
 import base64
+import functools
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -45,6 +46,12 @@ class PageMaker:
         return self._template.render(style=Markup(self._style), page=page)  # noqa: S704 - our own file
 
 
+@functools.cache
+def page_maker() -> PageMaker:
+    """Return the one of this process: to compile the template takes longer than to fill it."""
+    return PageMaker()
+
+
 def _headers(style: str) -> Mapping[str, str]:
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = ("default-src 'none'", f"style-src 'sha256-{digest}'", "base-uri 'none'", "form-action 'none'")
@@ -80,4 +87,5 @@ def _share(rate: Rate) -> str:
 
 def _counts(rate: Rate) -> str:
     low, high = rate.interval
-    return f"{rate.k}/{rate.n}, 95 % {low:.3f}-{high:.3f}" if rate.n else "0/0"
+    interval = f"95 % {low:.3f} to {high:.3f}".replace(" ", "\N{NO-BREAK SPACE}")
+    return f"{rate.k}/{rate.n}, {interval}" if rate.n else "0/0"

@@ -61,6 +61,7 @@ def probe_status(plan: Plan, runs: Sequence[ProbeRun], now: datetime, started: d
         last.verdict if last else None,
         last.versions if last else (),
         plan.interval_s,
+        len(runs),
         _is_stale(plan, runs, now, started),
         tuple(series for series in attacks if series),
         _clean_accuracy(plan, runs),

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from p2p.metrics.rate import Rate
 
-WIDTH, HEIGHT = 240, 56
+WIDTH, HEIGHT = 160, 48
 _EDGE = 5.0
 _TOPS = (0.1, 0.25, 0.5, 1.0)
 

@@ -44,6 +44,7 @@ class VersionedEngine(FakeEngine):
     def __init__(self) -> None:
         super().__init__(self._said)
         self.engine = self
+        self.exposures: dict[str, list[str]] = {}
         self.manifests: dict[str, Manifest] = {}
         self.words: dict[str, str] = {}
         self.loaded: set[str] = set()
