@@ -16,6 +16,7 @@ from guard_server.adapters.lifecycle import Lifecycle
 from guard_server.app import create_app
 from guard_server.engine.base import Endpoint, Payload
 from guard_server.engine.fake import FakeEngine
+from guard_server.engine.pool import EnginePool
 from guard_server.errors import EngineLoadError, EngineUnavailableError
 from guard_server.settings import GuardConfig
 from guard_server.side_apps import create_admin_app
@@ -38,7 +39,7 @@ class VersionedEngine(FakeEngine):
     engine: "VersionedEngine"
     is_up = True
     restarts = 0
-    pool = None
+    pool: EnginePool | None = None
     children = ()
 
     def __init__(self) -> None:
