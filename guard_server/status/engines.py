@@ -19,7 +19,7 @@ def engine_status(fleet: Fleet | None, urls: tuple[str, ...]) -> tuple[EngineSta
     if fleet.pool is None:
         return tuple(_child(child) for child in fleet.children)
     pairs = zip(fleet.pool.members, urls, strict=True)
-    return tuple(_remote(member, url, fleet.exposures.get(member.name, ())) for member, url in pairs)
+    return tuple(_remote(member, url, fleet.exposures.get(member.name)) for member, url in pairs)
 
 
 def _child(child: VllmChild) -> EngineStatus:
@@ -28,9 +28,12 @@ def _child(child: VllmChild) -> EngineStatus:
     return EngineStatus(told(served), state, restarts=child.restarts)
 
 
-def _remote(member: Member, url: str, exposures: "list[str] | tuple[str, ...]") -> EngineStatus:
+def _remote(member: Member, url: str, exposures: list[str] | None) -> EngineStatus:
     return EngineStatus(
-        told(url), _state(member), running=member.running, exposures=tuple(map(told, exposures))
+        told(url),
+        _state(member),
+        running=member.running,
+        exposures=None if exposures is None else tuple(map(told, exposures)),
     )
 
 

@@ -168,14 +168,14 @@ class EngineStatus(NamedTuple):
         state: How it stands.
         restarts: How often a child was started again; None for a remote one.
         running: How many requests a remote one is answering; None for a child.
-        exposures: Ways found to reach a remote one past the guard.
+        exposures: Ways found to reach a remote one past the guard; None where nobody has looked.
     """
 
     name: str
     state: EngineState
     restarts: int | None = None
     running: int | None = None
-    exposures: tuple[str, ...] = ()
+    exposures: tuple[str, ...] | None = None
 
 
 class Refusal(NamedTuple):

@@ -12,6 +12,7 @@ from guard_server.yaml_fault import yaml_fault
     [
         ("a: b: secret", "line 1, column 5: mapping values are not allowed here"),
         ("\na: *secret", "line 2, column 4: found undefined alias ..."),
+        ("a: [secret: x", "line 1, column 14: expected ',' or ']', but got '<stream end>'"),
         ("a: !secret x", "line 1, column 4: could not determine a constructor for the tag ..."),
     ],
 )

@@ -137,7 +137,7 @@ async def test_refusals_are_bounded(in_trouble: Guarded):
 async def test_engines_are_told(in_trouble: Guarded):
     first, second = (await page(in_trouble)).engines
     assert (first.name, first.state, len(first.exposures)) == (ENGINES[0], EngineState.UP, 1)
-    assert (second.name, second.state) == (ENGINES[1], EngineState.HUNG)
+    assert (second.name, second.state, second.exposures) == (ENGINES[1], EngineState.HUNG, None)
 
 
 async def test_readiness_is_told(calm: Guarded):

@@ -63,14 +63,14 @@ def troubled_config(tmp_path: Path, base_model: Path, versions: Versions) -> Gua
 @asynccontextmanager
 async def troubled(config: GuardConfig, versions: Versions, tmp_path: Path) -> AsyncIterator[Guarded]:
     """Serve it, and let all of it happen."""
-    remember_runs(tmp_path / "runs.sqlite", config.probes.adapters[0].adapter)
     async with guarding(config) as guarded:
         await guarded.lifecycle.start()
         await guarded.app.state.readiness.check()
         with ExitStack() as held:
             # A request to the first version that does not end.
             held.enter_context(guarded.app.state.status._parts.registry.hold("writer"))
-            await guarded.serve(versions("two"))
+            live = await guarded.serve(versions("two"))
+            remember_runs(tmp_path / "runs.sqlite", config.probes.adapters[0].adapter, live)
             await refuse(guarded, versions("three"), tmp_path / HOSTILE.replace("/", "|"))
             await edit_badly(guarded, config, tmp_path / "guard.yaml")
             count_views(guarded)
@@ -79,12 +79,12 @@ async def troubled(config: GuardConfig, versions: Versions, tmp_path: Path) -> A
         await guarded.settled()
 
 
-def remember_runs(path: Path, adapter: str) -> None:
+def remember_runs(path: Path, adapter: str, version: str) -> None:
     history, now = History(path), datetime.now(UTC)
     for at, hits in enumerate(_HITS):
         run = result(hits, 1, 60, asr_max=0.05)
         began = now - timedelta(seconds=300 * (len(_HITS) - at) - 180)
-        history.add(run._replace(adapter=adapter, started=began))
+        history.add(run._replace(adapter=adapter, versions=(version,), started=began))
 
 
 async def refuse(guarded: Guarded, gated: Path, hostile: Path) -> None:
