@@ -29,6 +29,7 @@ from guard_server.middleware.probe_keys import ProbeKeyMiddleware
 from guard_server.middleware.request_id import RequestIdMiddleware
 from guard_server.middleware.unexpected import UnexpectedErrorMiddleware
 from guard_server.pipeline import GuardPipeline
+from guard_server.probes.history import History
 from guard_server.probes.inner import inner_probers
 from guard_server.probes.metrics import ProbeMetrics
 from guard_server.probes.prober import Prober, probe_forever
@@ -39,7 +40,9 @@ from guard_server.routes.generate import CHAT_PATH, COMPLETIONS_PATH, GenerateRo
 from guard_server.routes.health import health_router
 from guard_server.routes.metrics import metrics_router
 from guard_server.routes.models import models_router
-from guard_server.settings import GuardConfig
+from guard_server.settings import GuardConfig, ProbesSettings
+from guard_server.status.guard_status import GuardParts, GuardStatus
+from guard_server.status.probe_log import ProbeLog
 from guard_server.views import TwoViews
 
 _log = structlog.get_logger()
@@ -91,8 +94,15 @@ def create_app(  # noqa: PLR0913 - what is built outside comes in by name
     )
     lifecycle = make_lifecycle(config, pipeline, fleet or AlwaysLoaded(), readiness, metrics)
     beside: list[Callable[[], Awaitable[None]]] = [lifecycle.start, readiness.watch]
+    probe_log = _probe_log(config.probes)
     probers = inner_probers(
-        config.probes, pipeline, ProbeMetrics(metrics.registry), partial(_judge, lifecycle, registry)
+        config.probes,
+        pipeline,
+        ProbeMetrics(metrics.registry),
+        partial(_judge, lifecycle, registry, probe_log),
+    )
+    status = GuardStatus(
+        GuardParts(config, lifecycle, registry, readiness, metrics, probers, probe_log, fleet)
     )
 
     @contextlib.asynccontextmanager
@@ -118,6 +128,7 @@ def create_app(  # noqa: PLR0913 - what is built outside comes in by name
     # A path with a slash at its end is another path, not a redirection.
     app.router.redirect_slashes = False
     app.state.readiness, app.state.metrics, app.state.lifecycle = readiness, metrics, lifecycle
+    app.state.status = status
     # What runs beside the requests once the engine is up; more may be added before the start.
     app.state.beside = beside
     app.include_router(GenerateRoutes(audited, metrics, readiness, config.limits).router)
@@ -165,8 +176,13 @@ async def _probe(probers: Sequence[Prober], readiness: Readiness) -> None:
         raise
 
 
-async def _judge(lifecycle: Lifecycle, registry: Registry, result: ProbeResult) -> None:
+def _probe_log(settings: ProbesSettings) -> ProbeLog:
+    return ProbeLog(History(settings.history, settings.history_days) if settings.history else None)
+
+
+async def _judge(lifecycle: Lifecycle, registry: Registry, probe_log: ProbeLog, result: ProbeResult) -> None:
     """Tell the life cycle what a probe found of the version that is served; one that was replaced meanwhile is not judged."""
+    probe_log.note(result)
     adapter = registry.get(result.adapter)
     if adapter and result.versions == (adapter.version,):
         await lifecycle.live_probe(result.adapter, adapter, result.broken)

@@ -72,7 +72,8 @@ def serve(
         reloader = ConfigReloader(config, settings, adjusted, state.lifecycle, state.metrics)
         state.readiness.details["config"] = reloader.details
         state.beside.append(reloader.watch)
-        beside = side_apps(settings, state.lifecycle, state.metrics, state.readiness)
+        state.status.reloader = reloader
+        beside = side_apps(settings, state.lifecycle, state.metrics, state.readiness, state.status)
         server.run(app, beside)
     if server.has_failed:
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from guard_server.errors import GuardConfigError
+from guard_server.yaml_fault import yaml_fault
 
 _ENGINE_URL = r"^(https?://[^/@?#]+(/[^@?#]*)?|unix:///\S+)$"
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,62}$"
@@ -331,7 +332,9 @@ def load_config(path: Path) -> GuardConfig:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except yaml.YAMLError as error:
+        raise GuardConfigError(f"can't read {path}: {yaml_fault(error)}") from None
+    except (OSError, UnicodeDecodeError) as error:
         raise GuardConfigError(f"can't read {path}: {error}") from error
     try:
         config = GuardConfig.model_validate(content)

@@ -15,13 +15,19 @@ from guard_server.readiness import Readiness
 from guard_server.routes.admin import AdminRoutes
 from guard_server.routes.health import health_router
 from guard_server.routes.metrics import metrics_router
+from guard_server.routes.status import STATUS_PATH, StatusRoute
 from guard_server.settings import AuthSettings, GuardConfig
+from guard_server.status.guard_status import GuardStatus
 
 _BODY_BYTES = 16_384
 
 
 def side_apps(
-    config: GuardConfig, lifecycle: Lifecycle, metrics: GuardMetrics, readiness: Readiness
+    config: GuardConfig,
+    lifecycle: Lifecycle,
+    metrics: GuardMetrics,
+    readiness: Readiness,
+    status: GuardStatus | None = None,
 ) -> dict[str, ASGIApp]:
     """Return the applications that the configuration wants, by where they listen.
 
@@ -36,7 +42,7 @@ def side_apps(
             raise GuardConfigError(
                 "an admin key is a client's API key as well: give the admin API keys of its own"
             )
-        found[config.admin.listen] = create_admin_app(lifecycle, digests)
+        found[config.admin.listen] = create_admin_app(lifecycle, digests, status)
     if config.metrics:
         if config.metrics.listen in found:
             raise GuardConfigError("admin.listen and metrics.listen are the same")
@@ -44,12 +50,15 @@ def side_apps(
     return found
 
 
-def create_admin_app(lifecycle: Lifecycle, key_digests: tuple[bytes, ...]) -> FastAPI:
-    """Build the admin API.
+def create_admin_app(
+    lifecycle: Lifecycle, key_digests: tuple[bytes, ...], status: GuardStatus | None = None
+) -> FastAPI:
+    """Build the admin API, and the status page beside it.
 
     Args:
         lifecycle: What it speaks for.
         key_digests: SHA-256 of the admin keys.
+        status: What the status page tells; without it there is none.
 
     Raises:
         ValueError: There is no key: nobody may change what is served without one.
@@ -58,8 +67,16 @@ def create_admin_app(lifecycle: Lifecycle, key_digests: tuple[bytes, ...]) -> Fa
         raise ValueError("the admin API needs a key")
     app = _bare_app()
     app.include_router(AdminRoutes(lifecycle).router)
+    if status:
+        app.include_router(StatusRoute(status).router)
     app.add_middleware(BodyLimitMiddleware, limit=_BODY_BYTES)
-    app.add_middleware(AuthMiddleware, digests=key_digests, open_paths=frozenset())
+    # A browser can't send a bearer key by itself; on the page that changes nothing it may send the key as a password.
+    app.add_middleware(
+        AuthMiddleware,
+        digests=key_digests,
+        open_paths=frozenset(),
+        password_paths=frozenset({STATUS_PATH}) if status else frozenset(),
+    )
     app.add_middleware(UnexpectedErrorMiddleware)
     app.add_middleware(RequestIdMiddleware)
     return app

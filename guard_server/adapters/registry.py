@@ -25,6 +25,7 @@ class Registry(Mapping[str, LoadedAdapter]):
         self._live = dict(adapters)
         self._withheld = set(withheld)
         self._in_flight: Counter[str] = Counter()
+        self._held: dict[str, LoadedAdapter] = {}
         self._idle: dict[str, asyncio.Event] = {}
 
     def __getitem__(self, name: str) -> LoadedAdapter:
@@ -57,17 +58,22 @@ class Registry(Mapping[str, LoadedAdapter]):
         """Count a request to this very version until the block ends."""
         target = adapter.target
         self._in_flight[target] += 1
+        self._held[target] = adapter
         try:
             yield
         finally:
             self._in_flight[target] -= 1
             if not self._in_flight[target]:
-                del self._in_flight[target]
+                del self._in_flight[target], self._held[target]
                 self._idle.pop(target, asyncio.Event()).set()
 
     def in_flight(self, target: str) -> int:
         """How many requests this content is answering."""
         return self._in_flight[target]
+
+    def busy(self) -> tuple[LoadedAdapter, ...]:
+        """Return every version that is answering requests, one of each content."""
+        return tuple(self._held.values())
 
     def is_withheld(self, name: str) -> bool:
         """Whether a name waits for its gate."""

@@ -5,7 +5,9 @@ watched, the content is what counts, and it is looked at from time to time even 
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +25,7 @@ _log = structlog.get_logger()
 _LOOK_EVERY_MS = 10_000
 _DEBOUNCE_MS = 200
 _RELOADED = {"adapters"}
+_KEPT_EDITS = 20
 
 
 class ReloadResult(StrEnum):
@@ -46,6 +49,18 @@ class ReloadStatus(NamedTuple):
     needs_restart: tuple[str, ...] = ()
 
 
+class RefusedEdit(NamedTuple):
+    """An edit that is not served.
+
+    Attributes:
+        at: When it was read, in UTC.
+        message: What is wrong; for operators, it may name paths.
+    """
+
+    at: datetime
+    message: str
+
+
 class ConfigReloader:
     """Follows the configuration file.
 
@@ -58,6 +73,7 @@ class ConfigReloader:
 
     Attributes:
         status: The last edit's fate.
+        refused: The last edits that are not served, the newest last.
     """
 
     def __init__(
@@ -69,6 +85,7 @@ class ConfigReloader:
         metrics: GuardMetrics,
     ) -> None:
         self.status = ReloadStatus()
+        self.refused: deque[RefusedEdit] = deque(maxlen=_KEPT_EDITS)
         self._path = path
         self._running = running
         self._adjust = adjust
@@ -119,6 +136,7 @@ class ConfigReloader:
         if status.ok:
             _log.info("config_reloaded", adapters=[one.name for one in self._running.adapters])
         else:
+            self.refused.append(RefusedEdit(datetime.now(UTC), f"{status.reason}: {message}"))
             _log.error("config_refused", reason=status.reason, message=message, served="as before")
         return status
 

@@ -16,6 +16,7 @@ from pydantic.config import JsonDict
 
 from guard_server.errors import GuardConfigError
 from guard_server.probes.question import Question
+from guard_server.yaml_fault import yaml_fault
 from p2p.attacks.registry import ATTACKS, make_attack
 from p2p.examples import Example
 from p2p.metrics.attack_success import TargetMatch, is_target
@@ -233,7 +234,10 @@ def load_canary(path: Path) -> CanarySet:
         for case in found.cases:
             case.question(found.seed)
             found.is_right(case, "")
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except yaml.YAMLError as error:
+        # Not as PyYAML says it: that quotes a line of the canaries.
+        raise GuardConfigError(f"can't use {path}: {yaml_fault(error)}") from None
+    except (OSError, ValueError) as error:
         raise GuardConfigError(f"can't use {path}: {_said(error)}") from error
     return found
 

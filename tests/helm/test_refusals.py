@@ -38,6 +38,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "admin on an ingress": ("everything", {"ingress": {"servicePort": "admin"}}, "servicePort"),
     "admin path on an ingress": ("everything", {"ingress": {"paths": ["/admin"]}}, "paths"),
+    "status page on an ingress": ("everything", {"ingress": {"paths": ["/ui"]}}, "paths"),
     "admin on an HTTPRoute": ("everything", {"httpRoute": {"backendPort": 8001}}, "backendPort"),
     "admin port on the users' service": (
         "everything",

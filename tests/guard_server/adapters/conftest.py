@@ -16,6 +16,7 @@ from guard_server.adapters.lifecycle import Lifecycle
 from guard_server.app import create_app
 from guard_server.engine.base import Endpoint, Payload
 from guard_server.engine.fake import FakeEngine
+from guard_server.engine.pool import EnginePool
 from guard_server.errors import EngineLoadError, EngineUnavailableError
 from guard_server.settings import GuardConfig
 from guard_server.side_apps import create_admin_app
@@ -38,11 +39,13 @@ class VersionedEngine(FakeEngine):
     engine: "VersionedEngine"
     is_up = True
     restarts = 0
-    pool = None
+    pool: EnginePool | None = None
+    children = ()
 
     def __init__(self) -> None:
         super().__init__(self._said)
         self.engine = self
+        self.exposures: dict[str, list[str]] = {}
         self.manifests: dict[str, Manifest] = {}
         self.words: dict[str, str] = {}
         self.loaded: set[str] = set()
@@ -158,7 +161,7 @@ async def guarding(config: GuardConfig) -> AsyncIterator[Guarded]:
         await engine.load(adapter)
     engine.loads.clear()
     app = create_app(config, adapters, (digest(KEY),), fleet=engine)
-    admin = create_admin_app(app.state.lifecycle, (digest(ADMIN_KEY),))
+    admin = create_admin_app(app.state.lifecycle, (digest(ADMIN_KEY),), app.state.status)
 
     def client(of: FastAPI, key: str) -> httpx.AsyncClient:
         headers = {"authorization": f"Bearer {key}"}

@@ -1,3 +1,4 @@
+import base64
 import hashlib
 
 import httpx
@@ -12,8 +13,8 @@ async def passes(scope, receive, send):
 
 
 async def status(headers: list[tuple[str, str]], path: str = "/v1/models") -> int:
-    digests = tuple(hashlib.sha256(key).digest() for key in (b"one", b"two"))
-    transport = httpx.ASGITransport(AuthMiddleware(passes, digests))
+    digests = tuple(hashlib.sha256(key.encode()).digest() for key in ("one", "two", "a:b", "käse"))
+    transport = httpx.ASGITransport(AuthMiddleware(passes, digests, password_paths=frozenset({"/ui"})))
     async with httpx.AsyncClient(transport=transport, base_url="http://guard") as http:
         return (await http.get(path, headers=headers)).status_code
 
@@ -38,3 +39,25 @@ async def test_two_authorization_headers_are_none():
 async def test_only_the_health_paths_themselves_are_open(path: str):
     assert await status([], path) == 401
     assert await status([], "/livez") == 200
+
+
+def basic(credentials: str) -> str:
+    return f"Basic {base64.b64encode(credentials.encode()).decode()}"
+
+
+@pytest.mark.parametrize("credentials", ["me:one", ":two", "me:a:b", "me:käse"])
+async def test_a_page_takes_the_key_as_a_password(credentials: str):
+    assert await status([("authorization", basic(credentials))], "/ui") == 200
+    assert await status([("authorization", basic(credentials))]) == 401
+
+
+@pytest.mark.parametrize(
+    "value", [basic("one:"), basic("one"), basic("me: one"), "Basic one", "Basic bWU6b25l!", "Basic"]
+)
+async def test_a_page_takes_no_other_password(value: str):
+    assert await status([("authorization", value)], "/ui") == 401
+
+
+@pytest.mark.parametrize("path", ["/ui/", "//ui", "/ui/..", "/v1/models?x=/ui", "/uix"])
+async def test_only_the_page_itself_takes_one(path: str):
+    assert await status([("authorization", basic("me:one"))], path) == 401

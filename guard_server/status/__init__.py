@@ -1,0 +1,1 @@
+"""The status page of a running guard: what it tells, apart from how it is shown."""
