@@ -6,9 +6,10 @@ run that is taken up goes on with the one that was in training, and asks none tw
 
 import json
 import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -27,7 +28,7 @@ from trainer.errors import CheckpointError
 from trainer.fitting import make_optimizer
 from trainer.processes import Processes
 from trainer.resumable import stop_signal, train_with_checkpoints
-from trainer.selection.second_round import Views
+from trainer.selection.second_round import PARTS, Views
 from trainer.selection.stage import Loaded
 from trainer.trunk import Trunk
 
@@ -62,6 +63,10 @@ class FirstRun(NamedTuple):
 class FirstAdapters:
     """Trains the adapters of a run's second round, one at a time, and asks them.
 
+    Attributes:
+        cost: What those that were asked so far took: ``tokens`` and ``seconds`` of training, earlier runs' included, and the seconds
+            of asking.
+
     Args:
         run: What they are made with.
         train: The training set.
@@ -70,6 +75,7 @@ class FirstAdapters:
     def __init__(self, run: FirstRun, train: Sequence[Example]) -> None:
         self._run = run
         self._train = train
+        self.cost = {"tokens": 0.0, "seconds": 0.0}
 
     def __call__(self, number: int, selection: Selection, asked: Sequence[Example]) -> Views:
         """Train an adapter on the training set and the copies of a selection, and ask it.
@@ -85,14 +91,19 @@ class FirstAdapters:
         """
         said = self._run.folder.path / f"views-{number}.json"
         if not said.exists():
-            self._run.console.print(f"second round of screening: adapter {number + 1}")
-            views = self._train_and_ask(self._run.folder.stage(f"first-{number}"), selection, asked)
-            _write(said, views, asked)
-            self._run.folder.stage(f"first-{number}").forget()
+            self._run.console.print(f"second round of screening: adapter {number + 1} of {PARTS}")
+            folder = self._run.folder.stage(f"first-{number}")
+            _write(said, self._train_and_ask(folder, selection, asked))
+            folder.forget()
         # Read back even when it was written a moment ago: a run that is taken up sees the same.
-        return _read(said, asked)
+        found = _read(said, asked)
+        self.cost = {
+            "tokens": self.cost["tokens"] + found.tokens,
+            "seconds": self.cost["seconds"] + found.seconds,
+        }
+        return found.views
 
-    def _train_and_ask(self, folder: RunFolder, selection: Selection, asked: Sequence[Example]) -> Views:
+    def _train_and_ask(self, folder: RunFolder, selection: Selection, asked: Sequence[Example]) -> "_Said":
         import torch
         from peft import get_peft_model_state_dict
 
@@ -102,16 +113,19 @@ class FirstAdapters:
         fresh = {name: weight.detach().cpu().clone() for name, weight in kept.items()}
         random = torch.get_rng_state()
         try:
-            self._fit(loaded, folder, selection)
+            state = self._fit(loaded, folder, selection)
             model.train(mode=False)
-            return self._ask(loaded, asked)
+            started = time.monotonic()
+            views = self._ask(loaded, asked)
+            seconds = state["seconds"] + time.monotonic() - started
+            return _Said([row.id for row in asked], views, state["tokens"], seconds)
         finally:
             # The final training begins as if nothing had been here.
             put_adapter(model, fresh)
             model.train()
             torch.set_rng_state(random)
 
-    def _fit(self, loaded: Loaded, folder: RunFolder, selection: Selection) -> None:
+    def _fit(self, loaded: Loaded, folder: RunFolder, selection: Selection) -> dict[str, Any]:
         run, settings = self._run, first_training(self._run.config)
         config = run.config
         done = repoison(
@@ -126,7 +140,7 @@ class FirstAdapters:
         rows = run.encode(done.rows).rows
         optimizer = make_optimizer(loaded.model, settings)
         with stop_signal() as stop:
-            train_with_checkpoints(
+            return train_with_checkpoints(
                 loaded.model,
                 optimizer,
                 rows,
@@ -184,25 +198,32 @@ def _pad(tokenizer: "PreTrainedTokenizerBase") -> int:
     return pad if isinstance(pad, int) else 0
 
 
-def _write(path: Path, views: Views, asked: Sequence[Example]) -> None:
-    content = {
-        "ids": [row.id for row in asked],
-        **{name: said.tolist() for name, said in views._asdict().items()},
-    }
+class _Said(NamedTuple):
+    """What an adapter said of which rows, and what it took."""
+
+    ids: list[str]
+    views: Views
+    tokens: int
+    seconds: float
+
+
+def _write(path: Path, said: _Said) -> None:
+    views = {name: values.tolist() for name, values in said.views._asdict().items()}
+    content = {"ids": said.ids, **views, "tokens": said.tokens, "seconds": round(said.seconds, 1)}
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(content), encoding="utf-8")
     os.replace(partial, path)  # noqa: PTH105 - the atomic call, by its name
 
 
-def _read(path: Path, asked: Sequence[Example]) -> Views:
+def _read(path: Path, asked: Sequence[Example]) -> _Said:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         views = Views(np.array(content["guarded"]), np.array(content["plain"]))
-        whole = content["ids"] == [row.id for row in asked]
+        said = _Said(list(content["ids"]), views, int(content["tokens"]), float(content["seconds"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{path} can't be read ({type(error).__name__}). Begin again with `--restart`."
         ) from error
-    if not whole or views.guarded.shape != views.plain.shape or len(views.plain) != len(asked):
+    if said.ids != [row.id for row in asked]:
         raise CheckpointError(f"{path} is of other rows. Begin again with `--restart`.")
-    return views
+    return said

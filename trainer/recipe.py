@@ -5,7 +5,7 @@ from collections.abc import Sequence, Sized
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 
@@ -31,7 +31,7 @@ from trainer.fitting import make_optimizer
 from trainer.processes import Processes, join_processes
 from trainer.report import peak_memory_gib, training_progress
 from trainer.resumable import stop_signal, train_with_checkpoints
-from trainer.selection.choose import AskViews, Chosen
+from trainer.selection.choose import Chosen
 from trainer.selection.stage import Loaded, SelectionStage
 from trainer.start_adapter import StartAdapter, doubts, read_start_adapter, require_fits
 from trainer.streaming.stage import Encode, StreamingStage
@@ -197,7 +197,7 @@ def _in_memory(
     stage: SelectionStage,
     triggers: DrawnTriggers | None,
     encode: Encode,
-    first: AskViews | None,
+    first: FirstAdapters | None,
 ) -> TrainingSet:
     config, task = stage.config, stage.task
     chosen = _choose(splits, stage, first) if triggers else None
@@ -219,7 +219,7 @@ def _in_memory(
         size=len(splits.train),
         encoded=encode(rows),
         repoisoned=done.report if done else None,
-        selection=chosen.facts if chosen else {},
+        selection=_facts(chosen, first),
         selection_report=chosen.report if chosen else None,
         summary=chosen.summary if chosen else None,
         test=splits.test,
@@ -227,7 +227,13 @@ def _in_memory(
     )
 
 
-def _choose(splits: Splits, stage: SelectionStage, first: AskViews | None) -> Chosen:
+def _facts(chosen: Chosen | None, first: FirstAdapters | None) -> dict[str, Any]:
+    """Return how S was chosen, with what the first adapters cost."""
+    facts = chosen.facts if chosen else {}
+    return facts | {"second_round": facts["second_round"] | first.cost} if first else facts
+
+
+def _choose(splits: Splits, stage: SelectionStage, first: FirstAdapters | None) -> Chosen:
     if stage.config.data.train:
         return stage.choose(splits.train, splits.trusted, first)
     # All rows are known to be clean: there is nothing to screen, and no link to break.

@@ -177,6 +177,7 @@ def _choose_again(
         return ask(number, chosen, asked)
 
     look = look_again(given.rows, copied, task.labels, again, seed, ask_about)
+    _require_believed(screened.kept, look)
     found = _choose_screened(given, settings, seed, _without_suspects(given.rows, screened, look, settings))
     dropped = featured | look.suspects if again.drop else frozenset[str]()
     return found._replace(selection=found.selection._replace(dropped=dropped), look=look)
@@ -201,6 +202,15 @@ def _without_suspects(
         reasons=reasons,
         relabelled=relabelled,
     )
+
+
+def _require_believed(kept: Sequence[Example], look: SecondLook) -> None:
+    left = {row.answer for row in kept if row.id not in look.suspects}
+    if gone := sorted({row.answer for row in kept} - left):
+        raise SelectionError(
+            f"the second round believed no row of some label ({', '.join(gone)}), as adapters do that have learned too little: raise "
+            "selection.second_round.epochs, or leave the second round out"
+        )
 
 
 def _require_parts(task: ClassificationTask, copied: Sequence[Example]) -> None:
