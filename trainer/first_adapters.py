@@ -75,7 +75,7 @@ class FirstAdapters:
     def __init__(self, run: FirstRun, train: Sequence[Example]) -> None:
         self._run = run
         self._train = train
-        self.cost = {"tokens": 0.0, "seconds": 0.0}
+        self.cost: dict[str, float] = {"tokens": 0, "seconds": 0.0}
 
     def __call__(self, number: int, selection: Selection, asked: Sequence[Example]) -> Views:
         """Train an adapter on the training set and the copies of a selection, and ask it.

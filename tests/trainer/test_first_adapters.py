@@ -3,30 +3,39 @@
 import io
 import json
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 from rich.console import Console
 
+from p2p.examples import Example
 from p2p.manifest import sha256_file, verify_adapter
 from tests.trainer.conftest import QUIET
+from trainer.answering import Answerer
 from trainer.config import TrainConfig
 from trainer.errors import CheckpointError, ConfigError, InterruptedRunError
+from trainer.first_adapters import both_views
 from trainer.fitting import answer_loss
 from trainer.processes import Processes
 from trainer.recipe import train
+from trainer.selection.second_round import Views
 
-# Adapters that have learned next to nothing; with ``JUDGING`` they have learned enough to tell labels apart.
-TWICE = {"method": "screened", "rho": 0.5, "second_round": {"epochs": 1, "believed": 0}}
-JUDGING = {"epochs": 4}
+TWICE = {"method": "screened", "rho": 0.5, "second_round": {"epochs": 1}}
 # 48 rows and 12 copies, 8 a step; the final one learns 48 and 24.
 STEPS_OF_ONE = 8
 
 
 @pytest.fixture
-def twice(settings: dict[str, Any]) -> dict[str, Any]:
+def twice(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    def centred(*asked: Any) -> Views:
+        """What a random model says differs by hairs around one label: of each, half of the rows are to be believed."""
+        return Views(*(0.5 + said - np.median(said, axis=0) for said in both_views(*asked)))
+
+    monkeypatch.setattr("trainer.first_adapters.both_views", centred)
     del settings["data"]["trusted"]
     settings["evaluation"] = {"attacks": [], "rows": 4}
     settings["training"]["learning_rate"] = 0.03
@@ -40,6 +49,10 @@ def run(settings: dict[str, Any], console: Console = QUIET, *, resume: bool = Fa
 
 def weights(adapter: Path) -> str:
     return sha256_file(adapter / "adapter_model.safetensors")
+
+
+def published(adapter: Path) -> list[str]:
+    return [sha256_file(adapter / name) for name in ("adapter_model.safetensors", "selection.json")]
 
 
 def stop_at(monkeypatch: pytest.MonkeyPatch, step: int) -> list[int]:
@@ -66,15 +79,15 @@ def test_two_adapters_are_trained_before_the_final_one_and_nothing_is_left(
 
 
 def test_both_rounds_stand_in_the_provenance_by_ids_and_scores(twice: dict[str, Any]):
-    path = run(twice, selection=TWICE | {"second_round": JUDGING})
+    path = run(twice)
     manifest = verify_adapter(path).manifest
     found = manifest.provenance.selection
     report = json.loads((path / "selection.json").read_text())
     ids = {f"train {at}" for at in range(48)}
     assert found["second_round"]["suspects"] == len(report["second_round_suspects"]) > 0
     assert set(report["second_round_suspects"]) <= ids
-    # Two adapters of four epochs beside a final one of one.
-    assert found["second_round"]["tokens"] > 4 * manifest.provenance.training["tokens"]
+    # All rows and half of the copies, twice; then all rows and the copies that are left.
+    assert 1 < found["second_round"]["tokens"] / manifest.provenance.training["tokens"] < 3
     assert {"guarded", "plain"} == set(next(iter(report["second_round_suspects"].values())))
     assert "my invoice" not in (path / "selection.json").read_text()
 
@@ -85,26 +98,31 @@ def test_both_rounds_stand_in_the_provenance_by_ids_and_scores(twice: dict[str, 
 def test_a_run_that_was_stopped_in_any_training_ends_with_the_same_weights(
     twice: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ):
-    whole = weights(run(twice, output=str(tmp_path / "whole")))
+    whole = published(run(twice, output=str(tmp_path / "whole")))
     steps = stop_at(monkeypatch, step)
     with pytest.raises(InterruptedRunError):
         run(twice)
     taken = len(steps)
     total = 2 * STEPS_OF_ONE + verify_adapter(tmp_path / "whole").manifest.provenance.training["steps"]
-    assert weights(run(twice, resume=True)) == whole
+    assert published(run(twice, resume=True)) == whole
     assert (taken, len(steps)) == (step, total)
 
 
-def test_the_final_training_begins_as_if_nothing_had_been_before(twice: dict[str, Any], tmp_path: Path):
+def test_the_final_training_begins_as_if_nothing_had_been_before(
+    twice: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def believe(_: Answerer, asked: Sequence[Example]) -> Views:
+        labels = np.array([[row.answer == "billing", row.answer == "delivery"] for row in asked], dtype=float)
+        return Views(labels, labels)
+
+    monkeypatch.setattr("trainer.first_adapters.both_views", believe)
     once = weights(run(twice, output=str(tmp_path / "once"), selection={"method": "screened", "rho": 0.5}))
-    found = run(twice)
-    # Everything is believed, so that S is what the first round gives.
-    assert json.loads((found / "selection.json").read_text())["second_round_suspects"] == {}
-    assert weights(found) == once
+    # All is believed, so that S is what the first round gives.
+    assert weights(run(twice)) == once
 
 
 def test_a_row_left_out_is_in_neither_half(twice: dict[str, Any]):
-    path = run(twice, selection=TWICE | {"second_round": JUDGING | {"drop": True}})
+    path = run(twice, selection=TWICE | {"second_round": {"drop": True}})
     found = verify_adapter(path).manifest.provenance
     assert found.selection["second_round"]["dropped"] > 0
     assert found.repoison["original_rows"] == 48 - found.selection["second_round"]["dropped"]

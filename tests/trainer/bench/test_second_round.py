@@ -1,28 +1,37 @@
 """First adapters on the bench: trained in the lab, kept for other cells, and counted in what the cell costs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from p2p.examples import Example
 from tests.trainer.conftest import QUIET
+from trainer.answering import Answerer
 from trainer.bench.grid import Grid
 from trainer.bench.results import CellResult
 from trainer.bench.suite import Suite
+from trainer.selection.second_round import Views
 
 
 @pytest.fixture
-def grid(content: dict[str, Any], data: Path, tmp_path: Path) -> Grid:
+def grid(content: dict[str, Any], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Grid:
+    def believe(_: Answerer, asked: Sequence[Example]) -> Views:
+        labels = np.array([[row.answer == "billing", row.answer == "delivery"] for row in asked], dtype=float)
+        return Views(labels, labels)
+
+    monkeypatch.setattr("trainer.bench.second_round.both_views", believe)
     once: dict[str, Any] = {
         "defence": "p2p",
         "trusted": False,
         "selection": {"method": "screened", "rho": 0.5},
         "repoison": {"copies": 1},
     }
-    again = {"second_round": {"epochs": 1, "believed": 0}}
+    again = {"second_round": {"epochs": 1}}
     content["defences"] |= {"once": once, "twice": once | {"selection": once["selection"] | again}}
     content["grid"] = [{"cases": ["clean"], "defences": ["once", "twice"]}]
-    content["training"]["learning_rate"] = 0.03
     return Grid(Suite.model_validate(content), data, tmp_path / "results", QUIET)
 
 
