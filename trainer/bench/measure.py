@@ -86,7 +86,7 @@ def measure(case: Case, rows: BenchCase, spec: DefenceSpec, lab: BenchLab) -> Me
             for tokens, loss in (defended.fitted.curve if defended.fitted else ())
         ),
         # Some is counted while answering: it is complete now.
-        dict(defended.details),
+        {**defended.details, **selector.details},
     )
 
 
@@ -123,6 +123,7 @@ class _Selector:
         self._trusted = 0
         self.seconds = 0.0
         self.tokens = 0
+        self.details: dict[str, float] = {}
 
     def __call__(self, case: Case) -> Selection:
         started = time.monotonic()
@@ -135,7 +136,13 @@ class _Selector:
             lambda rows: self._lab.losses(case, rows),
             views,
         )
-        self._chosen = choose(case.task, given, wanted, case.seed).selection
+        chosen = choose(case.task, given, wanted, case.seed)
+        self._chosen = chosen.selection
+        if chosen.look:
+            self.details = {
+                "second_round_suspects": len(chosen.look.suspects),
+                "rows_left_out": len(chosen.selection.dropped),
+            }
         self._trusted = len(case.trusted)
         self.seconds = time.monotonic() - started + (views.owed if views else 0.0)
         self.tokens = views.tokens if views else 0

@@ -45,6 +45,8 @@ def test_a_cell_with_a_second_round_costs_the_tokens_of_its_first_adapters(grid:
     found = by_defence(grid)
     # Each learns 40 rows and half of the copies beside them; the final one learns all.
     assert 2 < found["twice"].cost.tokens / found["once"].cost.tokens < 3
+    assert found["twice"].details["second_round_suspects"] == 0
+    assert "second_round_suspects" not in found["once"].details
     assert found["twice"].selection is not None
     assert found["twice"].selection.seconds > 0
 
