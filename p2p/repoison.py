@@ -119,7 +119,8 @@ def repoison(  # noqa: PLR0913, PLR0917 - all that decides D*
     """Make the re-poisoned training set D*.
 
     Args:
-        examples: The (possibly poisoned) training set D; every row stays in D* as it is, unless the settings leave them out.
+        examples: The (possibly poisoned) training set D; every row stays in D* as it is, unless the settings or the selection
+            leave it out.
         selection: The rows S that are copied.
         task: How answers look in either half.
         trigger: The benign trigger.
@@ -133,7 +134,7 @@ def repoison(  # noqa: PLR0913, PLR0917 - all that decides D*
     suspects = find_suspects(examples, selection, settings)
     maker = make_copier([*examples, *selection.rows], suspects, task, (trigger, *others), settings)
     copies = [copy for example in selection.rows for copy in maker.copies(example, seed)]
-    kept = examples if settings.original_half else ()
+    kept = [row for row in examples if row.id not in selection.dropped] if settings.original_half else []
     originals = [original_row(row, task, trigger.placement) for row in kept]
     rows = [*originals, *(copy.row for copy in copies)]
     Random(f"{seed}:order").shuffle(rows)

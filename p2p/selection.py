@@ -47,11 +47,13 @@ class Selection(NamedTuple):
         method: How.
         rows: The rows S.
         suspects: What link breaking puts into the copies; None leaves it to the pure spans of the training set.
+        dropped: The ids of rows that are left out of D itself: what nobody believes need not be learned in either half.
     """
 
     method: SelectionMethod
     rows: tuple[Example, ...]
     suspects: tuple[Suspect, ...] | None = None
+    dropped: frozenset[str] = frozenset()
 
 
 def select_trusted(trusted: Sequence[Example]) -> Selection:

@@ -1,5 +1,6 @@
 """What a run needs to go on after a kill: the adapter, the optimiser, the random state, and where it was."""
 
+import copy
 import hashlib
 import os
 import pickle
@@ -25,6 +26,10 @@ _KEY = "key"
 class RunFolder:
     """The folder beside the output that holds a run's state until the adapter is published.
 
+    Attributes:
+        path: Where it is.
+        state_name: The file of the state in it.
+
     Args:
         config: The run; a state of another config is refused.
         processes: Those that learn together; None is this one alone. The first alone writes and reads, for all.
@@ -34,6 +39,7 @@ class RunFolder:
     def __init__(self, config: TrainConfig, processes: Processes | None = None, start: str = "") -> None:
         self._processes = processes or Processes()
         self.path = config.output.with_name(f".{config.output.name}.run")
+        self.state_name = _STATE
         self._identity = hashlib.sha256((config.model_dump_json() + start).encode()).hexdigest()
 
     def open(self, key: bytes, *, resume: bool) -> bytes:
@@ -87,9 +93,23 @@ class RunFolder:
         try:
             yield
         except BaseException:
-            if not (self.path / _STATE).exists():
+            if not any(self.path.glob("*.pt")) and not any(self.path.glob("views-*.json")):
                 self.discard()
             raise
+
+    def stage(self, name: str) -> "RunFolder":
+        """Return the same folder with a state of its own, for a training before the final one.
+
+        Args:
+            name: What the state's file is called.
+        """
+        own = copy.copy(self)
+        own.state_name = f"{name}.pt"
+        return own
+
+    def forget(self) -> None:
+        """Remove the state of a training whose result is kept elsewhere."""
+        (self.path / self.state_name).unlink(missing_ok=True)
 
     def save(self, model: "PeftModel", optimizer: "torch.optim.Optimizer", progress: dict[str, Any]) -> None:
         """Write the state, whole or not at all; the one before it stays until then. Every process has to ask for it.
@@ -114,9 +134,9 @@ class RunFolder:
         }
         if not self._processes.is_first:
             return
-        partial = self.path / f"{_STATE}.partial"
+        partial = self.path / f"{self.state_name}.partial"
         torch.save(state, partial)
-        os.replace(partial, self.path / _STATE)  # noqa: PTH105 - the atomic call, by its name
+        os.replace(partial, self.path / self.state_name)  # noqa: PTH105 - the atomic call, by its name
 
     def restore(self, model: "PeftModel", optimizer: "torch.optim.Optimizer") -> dict[str, Any] | None:
         """Load the state, if there is one, and the state of the random numbers with it. Every process has to ask for it.
@@ -161,10 +181,12 @@ class RunFolder:
     def _read(self) -> dict[str, Any] | None:
         import torch
 
-        if not (self.path / _STATE).exists():
+        if not (self.path / self.state_name).exists():
             return None
         try:
-            state: dict[str, Any] = torch.load(self.path / _STATE, map_location="cpu", weights_only=True)
+            state: dict[str, Any] = torch.load(
+                self.path / self.state_name, map_location="cpu", weights_only=True
+            )
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
             raise CheckpointError(
                 f"the state in {self.path} can't be read ({type(error).__name__}). Begin again with `--restart`."

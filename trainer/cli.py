@@ -40,12 +40,17 @@ def train(
 ) -> None:
     """Train a defended LoRA adapter and measure it.
 
+    With `selection.second_round`, rows that were screened are screened once more by two first adapters: that takes about as long again as
+    the training does.
+
     Examples:
       p2p-guard train trainer/configs/support_messages.yaml
 
       p2p-guard train my.yaml --set seed=1 --set output=runs/second
 
       p2p-guard train my.yaml --resume
+
+      p2p-guard train my.yaml --set selection.method=screened --set selection.second_round.epochs=1
 
       p2p-guard train my.yaml --from-adapter runs/backdoored
 

@@ -376,6 +376,22 @@ class TrainConfig(Settings):
         return self
 
     @model_validator(mode="after")
+    def _can_be_screened_twice(self) -> Self:
+        if self.selection.second_round is None:
+            return self
+        if self.selection.method is not SelectionMethod.SCREENED or self.defence != "p2p":
+            raise ValueError(
+                "selection.second_round is for defence `p2p` with selection.method `screened`: others have no first round"
+            )
+        if self.task.kind == "generation":
+            raise ValueError(
+                "selection.second_round is for labels: it isn't available for free text. Leave it out"
+            )
+        if self.training.throwaway_module:
+            raise ValueError("selection.second_round can't be had with training.throwaway_module")
+        return self
+
+    @model_validator(mode="after")
     def _can_be_told_apart(self) -> Self:
         if self.training.throwaway_module and getattr(self.task, "new_tokens", False):
             raise ValueError(

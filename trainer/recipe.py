@@ -1,13 +1,11 @@
 """Training, to be read from top to bottom: data, selection, re-poisoning, LoRA, figures, adapter directory."""
 
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence, Sized
-from contextlib import contextmanager
+from collections.abc import Sequence, Sized
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 
@@ -25,12 +23,14 @@ from trainer.checkpoints import RunFolder
 from trainer.config import ClassificationSettings, DataSource, GenerationSettings, TrainConfig
 from trainer.datasets import Splits, describe, load_splits
 from trainer.encoding import encode_rows, with_twins
-from trainer.errors import CheckpointError, InterruptedRunError
+from trainer.errors import CheckpointError, ConfigError
 from trainer.evaluations import EvaluationReport, evaluate, require_known, require_numbers
 from trainer.export import AdapterFacts, publish
-from trainer.fitting import count_tokens, make_optimizer, training_steps
+from trainer.first_adapters import FirstAdapters, FirstRun
+from trainer.fitting import make_optimizer
 from trainer.processes import Processes, join_processes
 from trainer.report import peak_memory_gib, training_progress
+from trainer.resumable import stop_signal, train_with_checkpoints
 from trainer.selection.choose import Chosen
 from trainer.selection.stage import Loaded, SelectionStage
 from trainer.start_adapter import StartAdapter, doubts, read_start_adapter, require_fits
@@ -119,6 +119,8 @@ def _prepare(
     config: TrainConfig, console: Console, processes: Processes, *, resume: bool, restart: bool
 ) -> _Plan:
     require_hardware(config, processes)
+    if config.selection.second_round and processes.size > 1:
+        raise ConfigError("selection.second_round trains its adapters in one process: launch one")
     if config.output.exists():
         raise CheckpointError(f"{config.output} is there already. Remove it, or choose another `output`.")
     attacks = [make_attack(attack.name, attack.parameters) for attack in config.evaluation.attacks]
@@ -158,12 +160,18 @@ def _prepare(
             stamp=triggers.longest_text if triggers else "",
             twins=config.training.consistency > 0,
         )
-        with console.status("choosing the rows to re-poison"):
+        first = None
+        if triggers and config.selection.second_round:
+            ready = FirstRun(config, task, tokenizer, triggers, encode, folder, console, stage.load)
+            first = FirstAdapters(ready, splits.train)
+        # First adapters show their own progress.
+        told = nullcontext() if first else console.status("choosing the rows to re-poison")
+        with told:
             if config.data.stream:
                 streaming = StreamingStage(config, splits, task, triggers, folder.path / "data")
                 data = streaming.make(encode, processes)
             else:
-                data = _in_memory(splits, stage, triggers, encode)
+                data = _in_memory(splits, stage, triggers, encode, first)
     _announce(console, data, config, len(attacks))
     _announce_words(console, task)
     _announce_redraws(console, triggers)
@@ -185,10 +193,14 @@ def _prepare(
 
 
 def _in_memory(
-    splits: Splits, stage: SelectionStage, triggers: DrawnTriggers | None, encode: Encode
+    splits: Splits,
+    stage: SelectionStage,
+    triggers: DrawnTriggers | None,
+    encode: Encode,
+    first: FirstAdapters | None,
 ) -> TrainingSet:
     config, task = stage.config, stage.task
-    chosen = _choose(splits, stage) if triggers else None
+    chosen = _choose(splits, stage, first) if triggers else None
     done = (
         repoison(
             splits.train,
@@ -207,7 +219,7 @@ def _in_memory(
         size=len(splits.train),
         encoded=encode(rows),
         repoisoned=done.report if done else None,
-        selection=chosen.facts if chosen else {},
+        selection=_facts(chosen, first),
         selection_report=chosen.report if chosen else None,
         summary=chosen.summary if chosen else None,
         test=splits.test,
@@ -215,9 +227,15 @@ def _in_memory(
     )
 
 
-def _choose(splits: Splits, stage: SelectionStage) -> Chosen:
+def _facts(chosen: Chosen | None, first: FirstAdapters | None) -> dict[str, Any]:
+    """Return how S was chosen, with what the first adapters cost."""
+    facts = chosen.facts if chosen else {}
+    return facts | {"second_round": facts["second_round"] | first.cost} if first else facts
+
+
+def _choose(splits: Splits, stage: SelectionStage, first: FirstAdapters | None) -> Chosen:
     if stage.config.data.train:
-        return stage.choose(splits.train, splits.trusted)
+        return stage.choose(splits.train, splits.trusted, first)
     # All rows are known to be clean: there is nothing to screen, and no link to break.
     return Chosen(select_trusted(splits.trusted)._replace(suspects=()))
 
@@ -232,43 +250,22 @@ def _fit(plan: _Plan, console: Console) -> _Trained:
     if plan.start:
         plan.start.put_on(model)
     optimizer = make_optimizer(model, settings)
-    state = plan.folder.restore(model, optimizer) or {"step": 0, "tokens": 0, "seconds": 0.0}
-    rows = plan.data.encoded.rows
-    pad = plan.tokenizer.pad_token_id or 0
-    saved = time.monotonic()
-    with _stop_signal() as stop:
-        trunk = _compute_frozen_layers(plan, model, console)
-        steps = training_steps(
+    state = plan.folder.restore(model, optimizer)
+    with stop_signal() as stop:
+        state = train_with_checkpoints(
             model,
             optimizer,
-            rows,
+            plan.data.encoded.rows,
             settings,
+            folder=plan.folder,
+            state=state,
+            stop=stop,
+            console=console,
             seed=config.seed,
-            pad=pad,
-            trunk=trunk,
-            done=state["step"],
+            pad=plan.tokenizer.pad_token_id or 0,
+            trunk=_compute_frozen_layers(plan, model, console),
             processes=processes,
         )
-        with training_progress(console, settings.epochs * count_tokens(rows)) as progress:
-            for step in steps:
-                state = {
-                    "step": step.number,
-                    "tokens": state["tokens"] + step.tokens,
-                    "seconds": state["seconds"] + step.seconds,
-                }
-                progress.advance(state["tokens"], state["tokens"] / state["seconds"], step.loss)
-                stopping, due = processes.any_of(
-                    stop.is_set(), time.monotonic() - saved > 60 * settings.checkpoint_minutes
-                )
-                if stopping or due:
-                    plan.folder.save(model, optimizer, state)
-                    saved = time.monotonic()
-                if stopping:
-                    raise InterruptedRunError(
-                        f"stopped after step {step.number} of {step.of}; nothing is lost. Go on with `--resume`."
-                    )
-    # The weights are done: a kill while they are measured must not cost them.
-    plan.folder.save(model, optimizer, state)
     if has_throwaway(model):
         throw_away(model)
     if processes.is_first and not is_served_as_trained(config, processes):
@@ -299,26 +296,6 @@ def _compute_frozen_layers(plan: _Plan, model: "PeftModel", console: Console) ->
 
 def _new_tokens(task: ClassificationTask | GenerationTask) -> tuple[int, ...]:
     return task.first_tokens if isinstance(task, ClassificationTask) and task.new_tokens else ()
-
-
-@contextmanager
-def _stop_signal() -> Iterator[threading.Event]:
-    """Turn SIGINT and SIGTERM into an event that the loop looks at between steps; a second one stops at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def ask(number: int, _frame: object) -> None:
-        stop.set()
-        signal.signal(number, signal.default_int_handler)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _measure(plan: _Plan, trained: _Trained, console: Console) -> EvaluationReport | None:

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -79,6 +80,16 @@ def test_a_disturbed_copy_knows_its_undisturbed_row_and_no_other_row_does():
     disturbed = [row for row in found.rows if row.undisturbed]
     assert len(disturbed) == found.report.with_foreign_text
     assert all(row.undisturbed == texts[row.id.split("#")[0]] != row.text for row in disturbed)
+
+
+def test_a_row_that_is_left_out_is_not_learned_as_it_is_but_may_be_copied_with_another_label():
+    out = POISONED.rows[0]
+    relabelled = replace(out, answer="no" if out.answer == "yes" else "yes")
+    chosen = TRUSTED._replace(rows=(*TRUSTED.rows, relabelled), dropped=frozenset({out.id}))
+    found = repoison(POISONED.rows, chosen, TASK, TRIGGER, RepoisonSettings(copies=1), seed=0)
+    assert out.id not in {row.id for row in found.rows}
+    assert f"{out.id}#0" in {row.id for row in found.rows}
+    assert found.report.original_rows == 399
 
 
 def test_without_the_original_half_the_copies_are_left_as_they_are():

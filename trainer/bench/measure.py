@@ -24,8 +24,9 @@ from trainer.bench.cases import BenchCase
 from trainer.bench.insider import InsiderLab
 from trainer.bench.lab import BenchLab
 from trainer.bench.results import CellResult, Cost, CurvePoint, Figures, SelectionFigures
+from trainer.bench.second_round import LabViews
 from trainer.bench.suite import DefenceSpec
-from trainer.defences.base import Answer, Case, Defended, Fitted, fit_undefended
+from trainer.defences.base import Answer, Case, Defended, Fitted, Lab, fit_undefended
 from trainer.defences.registry import DEFENCES, make_defence
 from trainer.evaluations import clean_figures
 from trainer.rouge_l import rouge_l_scores
@@ -66,26 +67,26 @@ def measure(case: Case, rows: BenchCase, spec: DefenceSpec, lab: BenchLab) -> Me
         P2PError: The attack or the defence can't be carried out on this case.
         TrainerError: The same, for want of something that the trainer knows.
     """
-    selector = _Selector(spec, lab)
+    trained_in = InsiderLab(lab, rows.insider_ids) if rows.insider_ids else lab
+    selector = _Selector(spec, lab, trained_in)
     given = dict(spec.parameters)
     fields = DEFENCES[spec.defence].model_fields if spec.defence in DEFENCES else {}
     if "select" in fields:
         given["select"] = selector
     if "repoison" in fields:
         given["repoison"] = spec.repoison
-    trained_in = InsiderLab(lab, rows.insider_ids) if rows.insider_ids else lab
     defended = make_defence(spec.defence, given).defend(case, trained_in)
     figures = _figures(case, rows, defended, spec, lambda: _never_poisoned(case, rows, lab))
     return Measured(
         figures,
         selector.figures(rows),
-        _cost(case, defended, selector.seconds, spec, lab),
+        _cost(case, defended, selector, spec, lab),
         tuple(
             CurvePoint(tokens=tokens, loss=loss)
             for tokens, loss in (defended.fitted.curve if defended.fitted else ())
         ),
         # Some is counted while answering: it is complete now.
-        dict(defended.details),
+        {**defended.details, **selector.details},
     )
 
 
@@ -114,25 +115,37 @@ def finished_result(measured: Measured, base_model: str, **named: object) -> Cel
 class _Selector:
     """Chooses S when the defence asks for it, and remembers what came of it."""
 
-    def __init__(self, spec: DefenceSpec, lab: BenchLab) -> None:
+    def __init__(self, spec: DefenceSpec, lab: BenchLab, trained_in: Lab) -> None:
         self._spec = spec
         self._lab = lab
+        self._trained_in = trained_in
         self._chosen: Selection | None = None
         self._trusted = 0
         self.seconds = 0.0
+        self.tokens = 0
+        self.details: dict[str, float] = {}
 
     def __call__(self, case: Case) -> Selection:
         started = time.monotonic()
-        wanted = self._spec.selection
+        wanted, again = self._spec.selection, self._spec.selection.second_round
+        views = LabViews(case, self._trained_in, again, self._spec.repoison) if again else None
         given = Candidates(
             case.train,
             case.trusted,
             lambda texts: self._lab.embed(case, texts),
             lambda rows: self._lab.losses(case, rows),
+            views,
         )
-        self._chosen = choose(case.task, given, wanted, case.seed).selection
+        chosen = choose(case.task, given, wanted, case.seed)
+        self._chosen = chosen.selection
+        if chosen.look:
+            self.details = {
+                "second_round_suspects": len(chosen.look.suspects),
+                "rows_left_out": len(chosen.selection.dropped),
+            }
         self._trusted = len(case.trusted)
-        self.seconds = time.monotonic() - started
+        self.seconds = time.monotonic() - started + (views.owed if views else 0.0)
+        self.tokens = views.tokens if views else 0
         return self._chosen
 
     def figures(self, rows: BenchCase) -> SelectionFigures | None:
@@ -213,14 +226,14 @@ def _never_poisoned(case: Case, rows: BenchCase, lab: BenchLab) -> Answer:
     return lambda texts: answerer.answer(texts, "unguarded")
 
 
-def _cost(case: Case, defended: Defended, selecting: float, spec: DefenceSpec, lab: BenchLab) -> Cost:
+def _cost(case: Case, defended: Defended, selector: _Selector, spec: DefenceSpec, lab: BenchLab) -> Cost:
     fitted = defended.fitted
     extra = len(lab.tokenizer.encode(defended.stamp)) if defended.stamp else 0
     if spec.defence in ("p2p", "repair") and isinstance(case.task, GenerationTask):
         extra += case.task.prefix_tokens
     return Cost(
-        tokens=fitted.tokens if fitted else 0,
-        seconds=round((fitted.seconds if fitted else 0.0) + selecting, 1),
+        tokens=(fitted.tokens if fitted else 0) + selector.tokens,
+        seconds=round((fitted.seconds if fitted else 0.0) + selector.seconds, 1),
         extra_prompt_tokens=extra,
         queries_per_request=round(defended.queries_per_request, 2),
     )

@@ -11,7 +11,8 @@ from p2p.selection import Selection, SelectionMethod, Suspect, select_random, se
 from p2p.tasks import ClassificationTask, GenerationTask
 from trainer.selection.features import Feature
 from trainer.selection.free_text import Losses, screen_free_text
-from trainer.selection.screening import Screened, screen
+from trainer.selection.screening import Screened, relabel, screen
+from trainer.selection.second_round import PARTS, SecondLook, Views, look_again
 from trainer.selection.settings import SelectionSettings
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 Embed = Callable[[Sequence[str]], "NDArray[np.float32]"]
 """Inputs to the frozen base model's embeddings, shape ``(inputs, features)``."""
+
+AskViews = Callable[[int, Selection, Sequence[Example]], Views]
+"""Trains an adapter on the training set and the copies of a selection, and asks it about rows both ways; each has its number."""
 
 # A feature that the classifier does not believe is this many times as suspicious as a pure one that it does.
 _DISBELIEVED = 20.0
@@ -33,12 +37,14 @@ class Candidates(NamedTuple):
         trusted: Rows that are known to be clean; may be empty.
         embed: The frozen base model's embeddings.
         losses: The frozen base model's losses of free-text answers; None screens them without.
+        views: First adapters' views, for a second round; None where there can be none.
     """
 
     rows: Sequence[Example]
     trusted: Sequence[Example]
     embed: Embed
     losses: Losses | None = None
+    views: AskViews | None = None
 
 
 class Chosen(NamedTuple):
@@ -47,10 +53,12 @@ class Chosen(NamedTuple):
     Attributes:
         selection: The rows S and the suspects.
         screened: None where nothing was screened.
+        look: What a second round found; None where there was none.
     """
 
     selection: Selection
     screened: Screened | None = None
+    look: SecondLook | None = None
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -62,6 +70,11 @@ class Chosen(NamedTuple):
                 "kept_out": dict(sorted(why.items())),
                 "relabelled": len(self.screened.relabelled),
                 "suspects": len(self.selection.suspects or ()),
+            }
+        if self.look:
+            counts["second_round"] = {
+                "suspects": len(self.look.suspects),
+                "dropped": len(self.selection.dropped),
             }
         return counts
 
@@ -80,6 +93,7 @@ class Chosen(NamedTuple):
             "relabelled_rows": [row.id for row in self.screened.relabelled],
             "not_believed": [feature.name for feature in self.screened.triggers],
             "pure_and_believed": [feature.name for feature in self.screened.pure],
+            **({"second_round_suspects": self.look.report} if self.look else {}),
         }
 
     @property
@@ -89,10 +103,11 @@ class Chosen(NamedTuple):
         if self.screened is None:
             return line
         out = Counter(self.screened.reasons.values())
+        again = f"; {len(self.look.suspects)} suspects in the second round" if self.look else ""
         return (
             f"{line}; {out['feature']} rows kept out for {len(self.screened.triggers)} features that come with an answer which "
             f"does not belong to them, {out['repeated']} for an answer that many rows repeat, {out['doubted']} for an answer that "
-            "is doubted"
+            f"is doubted{again}"
         )
 
 
@@ -120,6 +135,8 @@ def choose(
     if settings.method is SelectionMethod.RANDOM:
         return Chosen(select_random(given.rows, settings.rho, seed, stratify=classify))
     if isinstance(task, GenerationTask):
+        if settings.second_round:
+            raise SelectionError("selection.second_round is for labels: it isn't available for free text")
         if settings.method is SelectionMethod.TRUSTED:
             return Chosen(select_trusted(given.trusted))
         return _screen_free_text(task, given, settings, seed)
@@ -128,11 +145,85 @@ def choose(
         screened = _screen(given, settings, seed)
         rows = (*trusted, *screened.relabelled)
         return Chosen(Selection(settings.method, rows, suspects_of(screened)), screened)
-    screened = _screen(given, settings, seed)
+    first = _choose_screened(given, settings, seed, _screen(given, settings, seed))
+    return first if settings.second_round is None else _choose_again(task, given, settings, seed, first)
+
+
+def _choose_screened(given: Candidates, settings: SelectionSettings, seed: int, screened: Screened) -> Chosen:
     _require_each({row.answer for row in (*given.rows, *given.trusted)}, (*screened.kept, *given.trusted))
     kept = _at_most(screened.kept, round(settings.rho * len(given.rows)), seed)
     chosen = (*kept, *screened.relabelled, *given.trusted)
     return Chosen(Selection(settings.method, chosen, suspects_of(screened)), screened)
+
+
+def _choose_again(
+    task: ClassificationTask, given: Candidates, settings: SelectionSettings, seed: int, first: Chosen
+) -> Chosen:
+    """Draw S anew from the rows of the first round whose labels first adapters believe in both views."""
+    screened, ask, again = first.screened, given.views, settings.second_round
+    if screened is None or again is None or ask is None:
+        raise SelectionError(
+            "selection.second_round needs a screened selection and a model that can be trained"
+        )
+    copied = _at_most(screened.kept, round(settings.rho * len(given.rows)), seed)
+    _require_parts(task, copied)
+
+    featured = frozenset(row for row, why in screened.reasons.items() if why == "feature")
+
+    def ask_about(number: int, part: Sequence[Example], asked: Sequence[Example]) -> Views:
+        chosen = first.selection._replace(
+            rows=(*part, *given.trusted), dropped=featured if again.drop else frozenset()
+        )
+        return ask(number, chosen, asked)
+
+    look = look_again(given.rows, copied, task.labels, again, seed, ask_about)
+    _require_believed(screened.kept, look)
+    found = _choose_screened(given, settings, seed, _without_suspects(given.rows, screened, look, settings))
+    dropped = featured | look.suspects if again.drop else frozenset[str]()
+    return found._replace(selection=found.selection._replace(dropped=dropped), look=look)
+
+
+def _without_suspects(
+    rows: Sequence[Example], screened: Screened, look: SecondLook, settings: SelectionSettings
+) -> Screened:
+    """Return what screening found, with the second round's suspects kept out, too."""
+    suspects = [row.id for row in screened.kept if row.id in look.suspects]
+    reasons = screened.reasons | dict.fromkeys(suspects, "views")
+    relabelled = screened.relabelled
+    if settings.screening.relabel < 1:
+        # The adapters know more than the classifier on frozen embeddings: theirs is the word.
+        out = [
+            at for at, row in enumerate(rows) if reasons.get(row.id) == "feature" or row.id in look.suspects
+        ]
+        least = settings.screening.relabel
+        relabelled = relabel([rows[at] for at in out], look.labels, look.views.guarded[out], least)
+    return screened._replace(
+        kept=tuple(row for row in screened.kept if row.id not in look.suspects),
+        reasons=reasons,
+        relabelled=relabelled,
+    )
+
+
+def _require_believed(kept: Sequence[Example], look: SecondLook) -> None:
+    left = {row.answer for row in kept if row.id not in look.suspects}
+    if gone := sorted({row.answer for row in kept} - left):
+        raise SelectionError(
+            f"the second round believed no row of some label ({', '.join(gone)}), as adapters do that have learned too little: raise "
+            "selection.second_round.epochs, or leave the second round out"
+        )
+
+
+def _require_parts(task: ClassificationTask, copied: Sequence[Example]) -> None:
+    if not task.first_token_decides:
+        raise SelectionError(
+            "selection.second_round asks for label probabilities, which label words that begin with the same token don't have"
+        )
+    counts = Counter(row.answer for row in copied)
+    if few := sorted(name for name in task.labels if counts[name] < PARTS):
+        raise SelectionError(
+            f"selection.second_round needs at least {PARTS} rows of each label that pass the first round; too few of "
+            f"{', '.join(few)}"
+        )
 
 
 def _require_each(names: Iterable[str], left: Sequence[Example]) -> None:

@@ -131,12 +131,28 @@ def _relabelled(
     out = np.setdiff1d(np.arange(len(rows)), left)
     if least == 1.0 or not len(out):
         return ()
-    said = belief.of_labels(kept, out)
+    return relabel([rows[at] for at in out], names, belief.of_labels(kept, out), least)
+
+
+def relabel(
+    rows: Sequence[Example], names: Sequence[str], said: "NDArray[np.float64]", least: float
+) -> tuple[Example, ...]:
+    """Give rows the labels that a judge is sure of, the surest first.
+
+    Args:
+        rows: Rows whose own labels are in doubt.
+        names: The labels.
+        said: The judge's probability of each label, shape ``(rows, labels)``.
+        least: How probable a label must be, in [0, 1].
+
+    Returns:
+        The rows that get another label, then those that keep theirs, no more of these than of the others.
+    """
     best = said.argmax(axis=1)
     surest = [at for at in np.argsort(-said.max(axis=1), kind="stable") if said[at, best[at]] >= least]
-    new = [at for at in surest if names[best[at]] != rows[out[at]].answer]
-    old = [at for at in surest if names[best[at]] == rows[out[at]].answer]
-    return tuple(replace(rows[out[at]], answer=names[best[at]]) for at in (*new, *old[: len(new)]))
+    new = [at for at in surest if names[best[at]] != rows[at].answer]
+    old = [at for at in surest if names[best[at]] == rows[at].answer]
+    return tuple(replace(rows[at], answer=names[best[at]]) for at in (*new, *old[: len(new)]))
 
 
 def _without_triggers(

@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from p2p.selection import SelectionMethod
 from trainer.selection.screening import ScreeningSettings
+from trainer.selection.second_round import SecondRoundSettings
 
 
 class SelectionSettings(BaseModel):
@@ -14,6 +15,8 @@ class SelectionSettings(BaseModel):
         rho: The share of the training set that ``random`` draws, in (0, 1]; the most that ``screened`` keeps, but
             for one row of each label.
         screening: When screening keeps a row out.
+        second_round: Screen once more by what adapters say that were trained with the first round's rows. None, the default, does
+            not: it costs nearly a training more. For ``screened`` labels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -21,3 +24,4 @@ class SelectionSettings(BaseModel):
     method: SelectionMethod = SelectionMethod.TRUSTED
     rho: float = Field(default=0.33, gt=0, le=1)
     screening: ScreeningSettings = ScreeningSettings()
+    second_round: SecondRoundSettings | None = None

@@ -10,7 +10,7 @@ from trainer.base_model import BaseModel, choose_dtype, load_model
 from trainer.config import TrainConfig
 from trainer.encoding import EncodedRow
 from trainer.processes import Processes
-from trainer.selection.choose import Candidates, Chosen, choose
+from trainer.selection.choose import AskViews, Candidates, Chosen, choose
 from trainer.selection.embeddings import embed_prompts
 from trainer.selection.losses import answer_losses
 from trainer.training_model import model_to_train
@@ -66,18 +66,21 @@ class SelectionStage:
         self._processes = processes
         self.loaded: Loaded | None = None
 
-    def choose(self, train: Sequence[Example], trusted: Sequence[Example]) -> Chosen:
+    def choose(
+        self, train: Sequence[Example], trusted: Sequence[Example], views: AskViews | None = None
+    ) -> Chosen:
         """Choose the rows.
 
         Args:
             train: The (possibly poisoned) training set.
             trusted: Rows that are known to be clean.
+            views: First adapters, for a second round.
 
         Raises:
             SelectionError: There is nothing to select from.
             BaseModelError: The base model can't be loaded.
         """
-        given = Candidates(train, trusted, self._embed, self._losses)
+        given = Candidates(train, trusted, self._embed, self._losses, views)
         settings, seed = self.config.selection, self.config.seed
         mine = choose(self.task, given, settings, seed) if self._processes.is_first else None
         chosen = self._processes.from_first(mine)
@@ -91,10 +94,17 @@ class SelectionStage:
             # The first process alone is here; the model in training may be spread over all.
             plain = load_model(self._base.path, choose_dtype(config.training.dtype))
             return embed_prompts(plain, self._tokenizer, config.prompt, None, texts)
+        loaded = self.load()
+        return embed_prompts(base_of(loaded.model), self._tokenizer, config.prompt, loaded.trunk, texts)
+
+    def load(self) -> Loaded:
+        """Return the model that is about to be trained; it is loaded once.
+
+        Raises:
+            BaseModelError: The base model can't be loaded.
+        """
         self.loaded = self.loaded or self._load()
-        return embed_prompts(
-            base_of(self.loaded.model), self._tokenizer, config.prompt, self.loaded.trunk, texts
-        )
+        return self.loaded
 
     def _losses(self, rows: Sequence[Example]) -> list[float]:
         config, task = self.config, self.task
@@ -103,8 +113,7 @@ class SelectionStage:
         if self._processes.size > 1:
             model = load_model(self._base.path, choose_dtype(config.training.dtype))
         else:
-            self.loaded = self.loaded or self._load()
-            model = base_of(self.loaded.model)
+            model = base_of(self.load().model)
         return answer_losses(model, self._tokenizer, config.prompt, task, rows, config.training.max_length)
 
     def _load(self) -> Loaded:
