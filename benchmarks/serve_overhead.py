@@ -71,7 +71,7 @@ def subjects(bed: Bed, peers: list[str]) -> Iterator[list[Subject]]:
     """Start everything and yield what is measured, the bare engine first."""
     with ExitStack() as stack:
         engine = stack.enter_context(fast_engine(bed))
-        served = stack.enter_context(guard(bed, [engine.port], port=free_port()))
+        served = stack.enter_context(guard(bed, [engine], port=free_port()))
         found = [Subject("engine", engine), Subject("guard", served, is_guard=True)]
         for peer in peers:
             process = stack.enter_context(PEERS[peer](bed, engine.port))
@@ -91,7 +91,7 @@ def measure(bed: Bed, subject: Subject, task: str, concurrency: int, seconds: fl
     good = max(1, found.statuses.get(200, 0))
     cpu = 1000 * (_cpu_seconds(subject.process) - before) / good
     failed = sum(found.statuses.values()) - found.statuses.get(200, 0)
-    p50, p99 = found.quantile_ms(0.5), found.quantile_ms(0.99)
+    p50, p99 = found.quantiles_ms(0.5, 0.99)
     return Row(subject.name, task, stream, concurrency, found.rate, p50, p99, cpu, failed)
 
 

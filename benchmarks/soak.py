@@ -67,7 +67,7 @@ def main() -> None:
         bed = make_bed(Path(home) / "bed")
         with (
             fast_engine(bed, "--delay-ms", "50", "--gap-ms", "1") as engine,
-            guard(bed, [engine.port], port=free_port(), in_flight=_IN_FLIGHT) as process,
+            guard(bed, [engine], port=free_port(), in_flight=_IN_FLIGHT) as process,
         ):
             found, memory = uvloop.run(soak(process, given.minutes))
     statuses: dict[int, int] = {}
