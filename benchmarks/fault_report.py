@@ -48,8 +48,6 @@ def _line(row: Row) -> str:
     again = "never" if row.recovery_s is None else f"{row.recovery_s:.2f} s"
     since = f"its end ({row.seconds:.0f} s)" if row.seconds else "its beginning"
     seen = ", ".join(f"{count} of {status}" for status, count in row.during.items()) or "nothing"
-    after = {status: count for status, count in row.after.items() if status != "200"}
-    seen += f"; then {after}" if after else ""
     return (
         f"| {row.name} | {row.what} | {seen} | {again} from {since} | {row.longest_wait_s:.1f} s "
         f"| {row.unanswered} | {row.unguarded} |\n"

@@ -46,8 +46,7 @@ class Row(NamedTuple):
         what: What was done.
         seconds: How long it was there; 0 where the guard itself had to get over it.
         before: Answers before it, by what a client saw.
-        during: Answers from its beginning until every kind of request was answered well again.
-        after: Answers after that.
+        during: Answers from its beginning until every kind of request was answered well, and none failed after that.
         recovery_s: From its end, or its beginning where nobody ended it, to that moment; None: never.
         longest_wait_s: What any request waited, whatever came of it.
         unanswered: Requests that came to no end at all.
@@ -59,14 +58,14 @@ class Row(NamedTuple):
     seconds: float
     before: dict[str, int]
     during: dict[str, int]
-    after: dict[str, int]
     recovery_s: float | None
     longest_wait_s: float
     unanswered: int
     unguarded: int
 
 
-class Guarded(NamedTuple):
+@dataclass(frozen=True)
+class Guarded:
     """Judges answers: none may hold a secret, whole ones must carry the guard's mark, labels must be the task's own.
 
     Attributes:
@@ -109,8 +108,9 @@ class Traffic(NamedTuple):
         kinds: Requests by name, each with its judge.
         connections: Of each kind.
         before_s: Seconds of it before the fault.
-        after_s: Seconds of it after every kind is answered well again.
+        after_s: Seconds without a failure after which a fault is over.
         patience_s: Seconds to wait for that.
+        pause_s: Seconds that a client waits after a failure before it asks again.
     """
 
     port: int
@@ -119,11 +119,12 @@ class Traffic(NamedTuple):
     before_s: float = 2
     after_s: float = 3
     patience_s: float = 30
+    pause_s: float = 0.05
 
 
 async def under_traffic(fault: Fault[P], place: P, traffic: Traffic) -> Row:
     """Make a fault while clients ask, end it, and wait until they are answered again."""
-    loads = [Load(traffic.port, request, judge) for request, judge in traffic.kinds.values()]
+    loads = [Load(traffic.port, request, judge, traffic.pause_s) for request, judge in traffic.kinds.values()]
     asking = [asyncio.create_task(one.run(traffic.connections)) for one in loads]
     clock = asyncio.get_running_loop().time
     started = clock()
@@ -135,30 +136,32 @@ async def under_traffic(fault: Fault[P], place: P, traffic: Traffic) -> Row:
         await asyncio.sleep(fault.seconds)
         await asyncio.to_thread(fault.end, place)
         since = clock() - started
-    well = await _wait_until_well(loads, since, traffic.patience_s)
-    await asyncio.sleep(traffic.after_s)
+    well = await _wait_until_well(loads, since, traffic)
     for one in loads:
         one.stop()
     await asyncio.gather(*asking)
     return _row(fault, loads, begun, since, well)
 
 
-async def _wait_until_well(loads: list[Load], since: float, patience_s: float) -> float | None:
-    """Return when the last kind of request had its first good answer that was asked for after a moment."""
-    for _ in range(int(patience_s / 0.1)):
-        firsts = [_first_good(one.answers, since) for one in loads]
-        found = [first for first in firsts if first is not None]
-        if len(found) == len(loads):
-            return max(found)
+async def _wait_until_well(loads: list[Load], since: float, traffic: Traffic) -> float | None:
+    """Wait until nothing has failed for a while, and return when every kind was answered well after the last failure."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + traffic.patience_s
+    started = clock() - since
+    while clock() < deadline:
+        failed = max(
+            (answer.at for one in loads for answer in one.answers if answer.status != 200), default=0
+        )
+        found = [_first_good(one.answers, max(since, failed)) for one in loads]
+        firsts = [first for first in found if first is not None]
+        if len(firsts) == len(loads) and clock() - started >= max(since, failed) + traffic.after_s:
+            return max(firsts)
         await asyncio.sleep(0.1)
     return None
 
 
 def _first_good(answers: list[Answered], since: float) -> float | None:
-    return next(
-        (one.at for one in answers if one.status == 200 and one.at - one.waited >= since),
-        None,
-    )
+    return next((one.at for one in answers if one.status == 200 and one.at >= since), None)
 
 
 def _row(fault: Fault[P], loads: list[Load], begun: float, since: float, well: float | None) -> Row:
@@ -170,7 +173,6 @@ def _row(fault: Fault[P], loads: list[Load], begun: float, since: float, well: f
         seconds=since - begun if fault.end else 0,
         before=_count(answers, 0, begun),
         during=_count(answers, begun, end),
-        after=_count(answers, end, float("inf")),
         recovery_s=None if well is None else well - since,
         longest_wait_s=max(answer.waited for answer in answers),
         unanswered=sum(one.asked - len(one.answers) for one in loads)

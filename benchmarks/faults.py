@@ -1,11 +1,11 @@
 """Faults under traffic, one after the other: what clients see, how long until it is over, and that nothing is lost or unguarded.
 
 Clients ask again and again, some for labels and some for streamed text. ``stand-in`` is an engine that can be made to misbehave in every
-way; ``vllm`` is real vLLM on a CPU, with two adapters that `p2p-guard train` wrote for .models/SmolLM2-135M-Instruct.
+way; ``vllm`` is real vLLM on a CPU with SmolLM2-135M-Instruct and two adapters that change nothing.
 
     .venv/bin/python -m benchmarks.faults stand-in --write
     .venv/bin/python -m benchmarks.faults stand-in --only "engine killed"
-    .venv/bin/python -m benchmarks.faults vllm --sorter runs/sst2 --writer runs/writer --write
+    .venv/bin/python -m benchmarks.faults vllm --write
 """
 
 import argparse
@@ -17,7 +17,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import fault_report, stand_in_faults
+from benchmarks import fault_report, stand_in_faults, vllm_faults
 from benchmarks.fault_traffic import Row, under_traffic
 
 _DOCUMENT = Path("docs/faults.md")
@@ -38,13 +38,11 @@ def stand_in(only: Sequence[str]) -> list[Row]:
 
 def table(rows: Sequence[Row]) -> Table:
     """Return the rows for a terminal."""
-    found = Table(
-        "fault", "until answered again", "after", "again, s", "longest wait, s", "unanswered", "unguarded"
-    )
+    found = Table("fault", "until answered again", "again, s", "longest wait, s", "unanswered", "unguarded")
     for row in rows:
         again = "never" if row.recovery_s is None else f"{row.recovery_s:.2f}"
         figures = (again, f"{row.longest_wait_s:.2f}", str(row.unanswered), str(row.unguarded))
-        found.add_row(row.name, str(row.during), str(row.after), *figures)
+        found.add_row(row.name, str(row.during), *figures)
     return found
 
 
@@ -55,11 +53,9 @@ def main() -> None:
     )
     parser.add_argument("engine", choices=["stand-in", "vllm"])
     parser.add_argument("--only", action="append", default=[], help="a fault's name")
-    parser.add_argument("--sorter", type=Path, help="for vllm: a classification adapter")
-    parser.add_argument("--writer", type=Path, help="for vllm: a generation adapter")
     parser.add_argument("--write", action="store_true", help=f"into {_DOCUMENT} and {_FIGURES}")
     given = parser.parse_args()
-    rows = stand_in(given.only) if given.engine == "stand-in" else _vllm(given)
+    rows = stand_in(given.only) if given.engine == "stand-in" else vllm_faults.run(given.only)
     Console(width=160).print(table(rows))
     if given.write:
         fault_report.write_figures(_FIGURES / f"faults-{given.engine}.json", rows)
@@ -67,14 +63,6 @@ def main() -> None:
         fault_report.write(_DOCUMENT, given.engine, text)
     if any(row.unguarded or row.unanswered or row.recovery_s is None for row in rows):
         sys.exit("an answer was not guarded, a request had no end, or the guard did not get over a fault")
-
-
-def _vllm(given: argparse.Namespace) -> list[Row]:
-    from benchmarks import vllm_faults
-
-    if not given.sorter or not given.writer:
-        sys.exit("vllm needs --sorter and --writer")
-    return vllm_faults.run(given.sorter, given.writer, given.only)
 
 
 if __name__ == "__main__":

@@ -71,6 +71,7 @@ class Load:
         port: Where, on loopback.
         request: The bytes of one request.
         judge: Looks at every answer, those that broke off among them; without one, nothing is looked at.
+        pause_s: Seconds that a connection waits after anything but a good answer.
 
     Attributes:
         answers: What came so far.
@@ -78,8 +79,9 @@ class Load:
         wrong: Answers that the judge did not let pass.
     """
 
-    def __init__(self, port: int, request: bytes, judge: Judge | None = None) -> None:
+    def __init__(self, port: int, request: bytes, judge: Judge | None = None, pause_s: float = 0.05) -> None:
         self.request = request
+        self.pause_s = pause_s
         self.answers: list[Answered] = []
         self.asked = 0
         self.wrong = 0
@@ -139,7 +141,7 @@ class Load:
                 self._done.set()
         else:
             # The server went: try again in a moment, as clients do.
-            asyncio.get_running_loop().call_later(0.05, self._connect_again)
+            asyncio.get_running_loop().call_later(self.pause_s, self._connect_again)
 
     async def _connect(self) -> None:
         began = time.perf_counter()
@@ -176,6 +178,7 @@ class _Client(asyncio.Protocol):
         del exc
         if self._is_waiting:
             self._ended(BROKEN_OFF if self._held else NO_CONNECTION)
+        self._transport = None
         self._run.closed(self)
 
     def data_received(self, data: bytes) -> None:
@@ -186,11 +189,14 @@ class _Client(asyncio.Protocol):
         head = bytes(self._held[:end]).lower()
         if not self._is_whole(head, end + 4):
             return
-        self._ended(self._status(head))
+        status = self._status(head)
+        self._ended(status)
         if self._run.is_over or b"\r\nconnection: close" in head:
             self._close()
-        else:
+        elif status == 200:
             self._ask()
+        else:
+            asyncio.get_running_loop().call_later(self._run.pause_s, self._ask)
 
     def give_up(self) -> None:
         """Note that no answer came, and close."""
@@ -216,13 +222,14 @@ class _Client(asyncio.Protocol):
         self._held.clear()
 
     def _ask(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
         if self._run.is_over:
             self._close()
             return
         self._run.asked += 1
         self._sent_at, self._is_waiting = time.perf_counter(), True
-        if self._transport:
-            self._transport.write(self._run.request)
+        self._transport.write(self._run.request)
 
     def _close(self) -> None:
         if self._transport:

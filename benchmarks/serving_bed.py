@@ -88,9 +88,10 @@ def make_bed(home: Path) -> Bed:
     return Bed(home, adapters, {name: verify_adapter(path).content_name for name, path in adapters.items()})
 
 
-def benign_trigger(bed: Bed, name: str) -> str:
+def benign_trigger(adapter: Path) -> str:
     """Return the benign trigger of an adapter, without the space around it."""
-    return read_manifest(bed.adapters[name]).benign_trigger.text.strip()
+    trigger = read_manifest(adapter).benign_trigger
+    return trigger.text.strip() if trigger else ""
 
 
 def _write_adapter(directory: Path, base: Path, task: ClassificationTask | GenerationTask) -> Path:
@@ -144,14 +145,39 @@ def guard(
         "limits": {"in_flight": 256} | limits,
         "grace_s": 5,
     }
-    path = bed.home / f"guard-{port}.yaml"
-    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    with serve(bed.home / f"guard-{port}.yaml", config, log=log, environment=environment) as found:
+        yield found
+
+
+@contextmanager
+def serve(
+    path: Path,
+    config: Mapping[str, Any],
+    *,
+    log: Path = Path(os.devnull),
+    environment: Mapping[str, str] = MappingProxyType({}),
+    seconds: float = 120,
+) -> Iterator[Process]:
+    """Run a guard with a configuration until the block ends; it is ready when the block begins.
+
+    Args:
+        path: Where the configuration is written.
+        config: What it says.
+        log: Where the guard's log goes.
+        environment: Variables over this process's own.
+        seconds: How long it may take to be ready.
+
+    Raises:
+        RuntimeError: It ended, or took longer.
+    """
+    path.write_text(yaml.safe_dump(dict(config)), encoding="utf-8")
+    port = int(config["listen"].rsplit(":", 1)[1])
     command = [sys.executable, "-m", "p2p_guard_cli", "serve", str(path)]
     with (
         log.open("ab") as errors,
         running(command, stderr=errors, env=os.environ | {"P2P_GUARD_API_KEYS": KEY, **environment}) as popen,
     ):
-        wait_until(f"http://127.0.0.1:{port}/readyz", popen)
+        wait_until(f"http://127.0.0.1:{port}/readyz", popen, seconds)
         yield Process(popen, port)
 
 
@@ -164,7 +190,7 @@ def running(command: Sequence[str], **given: Any) -> Iterator[subprocess.Popen[b
     finally:
         popen.terminate()
         try:
-            popen.wait(15)
+            popen.wait(60)
         except subprocess.TimeoutExpired:
             popen.kill()
             popen.wait()
@@ -189,11 +215,10 @@ def wait_until(url: str, popen: subprocess.Popen[bytes], seconds: float = 120) -
     raise RuntimeError(f"{url} does not answer")
 
 
-def client_request(model: str, *, stream: bool) -> bytes:
+def client_request(model: str, *, stream: bool, **more: Any) -> bytes:  # noqa: ANN401 - as the API takes them
     """Return what a client asks the guard."""
-    return post(
-        {"model": model, "messages": [{"role": "user", "content": _TEXT}], "temperature": 0, "stream": stream}
-    )
+    messages = [{"role": "user", "content": _TEXT}]
+    return post({"model": model, "messages": messages, "temperature": 0, "stream": stream, **more})
 
 
 def engine_request(bed: Bed, model: str, *, stream: bool) -> bytes:

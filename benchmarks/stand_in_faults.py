@@ -3,6 +3,7 @@
 import os
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from benchmarks.fast_engine import PREFIX
 from benchmarks.fault_traffic import Fault, Guarded, Traffic
 from benchmarks.load import Judge
 from benchmarks.serving_bed import (
+    KEY,
     LABELS,
     Bed,
     Process,
@@ -93,11 +95,11 @@ def traffic_to(place: Place) -> Traffic:
     kinds: dict[str, tuple[bytes, Judge]] = {
         "labels": (
             client_request("sorter", stream=False),
-            Guarded((benign_trigger(place.bed, "sorter"),), LABELS),
+            Guarded((benign_trigger(place.bed.adapters["sorter"]),), LABELS),
         ),
         "streams": (
             client_request("writer", stream=True),
-            Guarded((benign_trigger(place.bed, "writer"), PREFIX.strip())),
+            Guarded((benign_trigger(place.bed.adapters["writer"]), PREFIX.strip())),
         ),
     }
     return Traffic(_guard(place).port, kinds)
@@ -171,6 +173,19 @@ def _set_clock(place: Place, seconds: float) -> None:
     if place.clock is None:
         raise RuntimeError("the guard's clock is the machine's")
     place.clock.set_ahead(seconds)
+    # The guard dates its answers: it must have met the jump.
+    deadline = time.monotonic() + 10
+    while abs(_guards_clock(place) - time.time() - seconds) > _DAY_S / 2:
+        if time.monotonic() > deadline:
+            raise RuntimeError("the guard's clock did not jump")
+        time.sleep(0.1)
+
+
+def _guards_clock(place: Place) -> float:
+    body = {"model": "sorter", "messages": [{"role": "user", "content": "x"}]}
+    headers = {"authorization": f"Bearer {KEY}"}
+    url = f"http://127.0.0.1:{_guard(place).port}/v1/chat/completions"
+    return float(httpx.post(url, json=body, headers=headers).raise_for_status().json()["created"])
 
 
 def _clock_forth(place: Place) -> None:

@@ -33,7 +33,9 @@ async def main():
         await server.serve_forever()
 asyncio.run(main())
 """
-KEEPING = HEALTHY.replace("\\r\\nconnection: close", "").replace("    writer.close()\n", "    await answer(reader, writer)\n")
+KEEPING = HEALTHY.replace("\\r\\nconnection: close", "").replace(
+    "    writer.close()\n", "    await answer(reader, writer)\n"
+)
 FAILING = "print('out of memory'); raise SystemExit(3)"
 SILENT = "import time; time.sleep(600)"
 
