@@ -1,67 +1,50 @@
-"""The table of faults in the documentation, written from what was measured and never by hand."""
+"""The table of faults in the documentation."""
 
 import json
-import os
-import platform
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.documents import RESULTS, write_figures, write_section
 from benchmarks.fault_traffic import Row
 
+DOCUMENT = Path("docs/faults.md")
 _HEAD = (
     "| fault | what was done | clients saw, from its beginning until all were answered again | answered again after "
-    "| longest wait of any request | without an answer | unguarded |\n|---|---|---|---|---|---|---|\n"
+    "| longest wait of any request | without an answer | unguarded | measured |\n|---|---|---|---|---|---|---|---|\n"
 )
 
 
-def section(name: str, rows: Sequence[Row], command: str) -> str:
-    """Return the Markdown of a table between its markers."""
-    lines = "".join(_line(row) for row in rows)
-    return f"{_begin(name)}\nMeasured {_where()} by `{command}`.\n\n{_HEAD}{lines}{_end(name)}"
+def write(engine: str, rows: Sequence[Row], order: Sequence[str]) -> None:
+    """Write rows into the documentation and beside the other figures; those of other faults stay as they were measured.
 
-
-def write(path: Path, name: str, text: str) -> None:
-    """Put a section where its markers stand in a document.
-
-    Raises:
-        ValueError: The document has no such markers.
+    Args:
+        engine: Which table.
+        rows: What was measured now.
+        order: The names of all faults, in the order of the table.
     """
-    document = path.read_text(encoding="utf-8")
-    before, found, rest = document.partition(_begin(name))
-    _, ended, after = rest.partition(_end(name))
-    if not found or not ended:
-        raise ValueError(f"{path} has no markers for {name}")
-    path.write_text(before + text + after, encoding="utf-8")
+    measured = _known(RESULTS / f"faults-{engine}.json") | {row.name: row for row in rows}
+    all_rows = [measured[name] for name in order if name in measured]
+    write_figures(f"faults-{engine}", {"faults": [row._asdict() for row in all_rows]})
+    text = f"Measured by `python -m benchmarks.faults {engine} --write`.\n\n{table(all_rows)}"
+    write_section(DOCUMENT, engine, text)
 
 
-def write_figures(path: Path, rows: Sequence[Row]) -> None:
-    """Write the figures themselves, as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        json.dumps({"measured": _where(), "faults": [row._asdict() for row in rows]}, indent=1) + "\n",
-        encoding="utf-8",
-    )
+def table(rows: Sequence[Row]) -> str:
+    """Return the rows in Markdown."""
+    return _HEAD + "".join(map(_line, rows)).rstrip("\n")
+
+
+def _known(path: Path) -> dict[str, Row]:
+    if not path.exists():
+        return {}
+    return {row["name"]: Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))["faults"]}
 
 
 def _line(row: Row) -> str:
     again = "never" if row.recovery_s is None else f"{row.recovery_s:.2f} s"
-    since = f"its end ({row.seconds:.0f} s)" if row.seconds else "its beginning"
+    since = f"its end (it lasted {row.seconds:.0f} s)" if row.seconds else "its beginning"
     seen = ", ".join(f"{count} of {status}" for status, count in row.during.items()) or "nothing"
     return (
         f"| {row.name} | {row.what} | {seen} | {again} from {since} | {row.longest_wait_s:.1f} s "
-        f"| {row.unanswered} | {row.unguarded} |\n"
+        f"| {row.unanswered} | {row.unguarded} | {row.measured} |\n"
     )
-
-
-def _where() -> str:
-    load = os.getloadavg()[0]
-    return f"{datetime.now(UTC):%Y-%m-%d} on {os.cpu_count()} cores ({platform.machine()}, load average {load:.1f} at the end)"
-
-
-def _begin(name: str) -> str:
-    return f"<!-- {name}: begin -->"
-
-
-def _end(name: str) -> str:
-    return f"<!-- {name}: end -->"

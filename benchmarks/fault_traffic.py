@@ -7,6 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import orjson
 
+from benchmarks.documents import when
 from benchmarks.load import BROKEN_OFF, ERROR_FRAME, NO_ANSWER, NO_CONNECTION, Answered, Judge, Load
 
 P = TypeVar("P")
@@ -51,6 +52,7 @@ class Row(NamedTuple):
         longest_wait_s: What any request waited, whatever came of it.
         unanswered: Requests that came to no end at all.
         unguarded: Answers, or beginnings of one, that a guard may not give.
+        measured: The day, and how busy the machine was.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Row(NamedTuple):
     longest_wait_s: float
     unanswered: int
     unguarded: int
+    measured: str
 
 
 @dataclass(frozen=True)
@@ -178,6 +181,7 @@ def _row(fault: Fault[P], loads: list[Load], begun: float, since: float, well: f
         unanswered=sum(one.asked - len(one.answers) for one in loads)
         + sum(answer.status == NO_ANSWER for answer in answers),
         unguarded=sum(one.wrong for one in loads),
+        measured=when(),
     )
 
 

@@ -10,30 +10,23 @@ way; ``vllm`` is real vLLM on a CPU with SmolLM2-135M-Instruct and two adapters 
 
 import argparse
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import fault_report, stand_in_faults, vllm_faults
+from benchmarks.documents import RESULTS
 from benchmarks.fault_traffic import Row, under_traffic
 
-_DOCUMENT = Path("docs/faults.md")
-_FIGURES = Path("benchmarks/results/serving")
-_COMMAND = "python -m benchmarks.faults {} --write"
 
-
-def stand_in(only: Sequence[str]) -> list[Row]:
+def stand_in(only: Sequence[str]) -> Iterator[Row]:
     """Go through the faults of a stand-in, each in a place of its own."""
-    rows = []
     for fault, setting in stand_in_faults.FAULTS:
         if not only or fault.name in only:
             with stand_in_faults.place_for(setting) as place:
-                rows.append(uvloop.run(under_traffic(fault, place, stand_in_faults.traffic_to(place))))
-            Console(stderr=True).print(rows[-1])
-    return rows
+                yield uvloop.run(under_traffic(fault, place, stand_in_faults.traffic_to(place)))
 
 
 def table(rows: Sequence[Row]) -> Table:
@@ -53,14 +46,17 @@ def main() -> None:
     )
     parser.add_argument("engine", choices=["stand-in", "vllm"])
     parser.add_argument("--only", action="append", default=[], help="a fault's name")
-    parser.add_argument("--write", action="store_true", help=f"into {_DOCUMENT} and {_FIGURES}")
+    parser.add_argument("--write", action="store_true", help=f"into {fault_report.DOCUMENT} and {RESULTS}")
     given = parser.parse_args()
-    rows = stand_in(given.only) if given.engine == "stand-in" else vllm_faults.run(given.only)
+    is_stand_in = given.engine == "stand-in"
+    order = [fault.name for fault in (stand_in_faults.ALL if is_stand_in else vllm_faults.ALL)]
+    rows = []
+    for row in (stand_in if is_stand_in else vllm_faults.run)(given.only):
+        rows.append(row)
+        Console(stderr=True, width=160).print(row)
+        if given.write:
+            fault_report.write(given.engine, [row], order)
     Console(width=160).print(table(rows))
-    if given.write:
-        fault_report.write_figures(_FIGURES / f"faults-{given.engine}.json", rows)
-        text = fault_report.section(given.engine, rows, _COMMAND.format(given.engine))
-        fault_report.write(_DOCUMENT, given.engine, text)
     if any(row.unguarded or row.unanswered or row.recovery_s is None for row in rows):
         sys.exit("an answer was not guarded, a request had no end, or the guard did not get over a fault")
 

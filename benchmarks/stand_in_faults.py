@@ -268,3 +268,4 @@ FAULTS: tuple[tuple[Fault[Place], Setting], ...] = (
     ),
     (Fault("guard killed", "SIGKILL; started again", _kill_guard, _start_guard_again), _ONE),
 )
+ALL = tuple(fault for fault, _ in FAULTS)

@@ -3,7 +3,7 @@
 import resource
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import Any
 
 import psutil
 import uvloop
-from rich.console import Console
 
 from benchmarks.fault_traffic import Fault, Guarded, Row, Traffic, under_traffic
 from benchmarks.load import Judge
@@ -97,26 +96,25 @@ class Place:
         }
 
 
-def run(only: Sequence[str]) -> list[Row]:
+def run(only: Sequence[str]) -> Iterator[Row]:
     """Go through the faults, one after the other, on the same guards."""
     with _place() as place:
-        rows = [_one(fault, place, lambda: _running(place.guard)) for fault in _chosen(OWN, only)]
-        if behind := _chosen(BEHIND_A_RELAY, only):
+        for fault in _chosen(OWN, only):
+            yield _one(fault, place, _running(place.guard))
+        behind = _chosen(BEHIND_A_RELAY, only)
+        if behind:
             place.start_remote()
-            rows += [_one(fault, place, lambda: _running(place.remote)) for fault in behind]
-    return rows
+        for fault in behind:
+            yield _one(fault, place, _running(place.remote))
 
 
 def _chosen(faults: Sequence[Fault[Place]], only: Sequence[str]) -> list[Fault[Place]]:
     return [fault for fault in faults if not only or fault.name in only]
 
 
-def _one(fault: Fault[Place], place: Place, asked: Callable[[], Process]) -> Row:
-    guard = asked()
+def _one(fault: Fault[Place], place: Place, guard: Process) -> Row:
     wait_until(f"http://127.0.0.1:{guard.port}/readyz", guard.popen, _START_S)
-    row = uvloop.run(under_traffic(fault, place, _traffic(place, guard)))
-    Console(stderr=True).print(row)
-    return row
+    return uvloop.run(under_traffic(fault, place, _traffic(place, guard)))
 
 
 def _traffic(place: Place, guard: Process) -> Traffic:
@@ -258,3 +256,4 @@ BEHIND_A_RELAY = (
     Fault("half a response", "every answer of vLLM breaks off", _half, _well, 10),
     Fault("another model at the URL", "another vLLM, with another adapter, is there", _lead_to_another, _lead_back, 15),
 )  # fmt: skip
+ALL = (*OWN, *BEHIND_A_RELAY)
