@@ -9,6 +9,7 @@ way; ``vllm`` is real vLLM on a CPU with SmolLM2-135M-Instruct and two adapters 
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -48,6 +49,8 @@ def main() -> None:
     parser.add_argument("--only", action="append", default=[], help="a fault's name")
     parser.add_argument("--write", action="store_true", help=f"into {fault_report.DOCUMENT} and {RESULTS}")
     given = parser.parse_args()
+    # Told to end, it ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     is_stand_in = given.engine == "stand-in"
     order = [fault.name for fault in (stand_in_faults.ALL if is_stand_in else vllm_faults.ALL)]
     rows = []

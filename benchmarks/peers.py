@@ -57,7 +57,7 @@ def litellm(bed: Bed, engine: int) -> Iterator[Process]:
     ]
     path = bed.home / "litellm.yaml"
     path.write_text(
-        yaml.safe_dump({"model_list": models, "general_settings": {"master_key": f"sk-{KEY}"}}),
+        yaml.safe_dump({"model_list": models, "general_settings": {"master_key": KEY}}),
         encoding="utf-8",
     )
     command = [

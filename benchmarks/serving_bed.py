@@ -30,7 +30,8 @@ from p2p.prompts import PromptKind, PromptTemplate
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
 
-KEY = "benchmark-key"
+KEY = "sk-benchmark-key"
+"""LiteLLM takes no key that begins otherwise."""
 LABELS = frozenset({"billing", "delivery"})
 _WORDS = ("0", "1", "2", "3")
 _TEXT = "My parcel has not arrived although it was sent last week; where is it, and when will I get it?"
