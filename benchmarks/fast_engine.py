@@ -195,11 +195,14 @@ def _content_length(head: bytes) -> int:
     return int(rest.split(b"\r\n", 1)[0]) if found else 0
 
 
-async def serve(behaviour: Behaviour, port: int) -> None:
-    """Listen on loopback until cancelled; the first line of output is the port."""
+async def serve(behaviour: Behaviour, port: int, socket: str | None = None) -> None:
+    """Listen on loopback, or on a Unix socket, until cancelled; the first line of output is the port, 0 for a socket."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(behaviour), "127.0.0.1", port, backlog=1024)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    if socket:
+        server = await loop.create_unix_server(lambda: Connection(behaviour), socket, backlog=1024)
+    else:
+        server = await loop.create_server(lambda: Connection(behaviour), "127.0.0.1", port, backlog=1024)
+    print(0 if socket else server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
@@ -209,6 +212,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--uds", help="a Unix socket to listen on, in place of a port")
     parser.add_argument("--model", action="append", default=[])
     parser.add_argument("--pieces", type=int, default=16)
     parser.add_argument("--delay-ms", type=float, default=0)
@@ -216,7 +220,7 @@ def main() -> None:
     given = parser.parse_args()
     behaviour = Behaviour(given.model, given.pieces, given.delay_ms / 1000, given.gap_ms / 1000)
     try:
-        uvloop.run(serve(behaviour, given.port))
+        uvloop.run(serve(behaviour, given.port, given.uds))
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -1,144 +1,242 @@
-"""A load generator that costs little itself: the same bytes again and again over kept connections, latencies kept."""
+"""A load generator that costs little itself: the same bytes again and again over kept connections, every answer noted."""
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import NamedTuple, cast
+
+NO_CONNECTION = 0
+"""There was no connection, or it ended without a byte of an answer."""
+BROKEN_OFF = -1
+"""An answer began and did not end."""
+ERROR_FRAME = -2
+"""A stream ended as it should, with an error frame in place of ``[DONE]``."""
+NO_ANSWER = -3
+"""Nothing had come when the load ended and had waited long enough."""
+
+Judge = Callable[[int, bytes], bool]
+"""Whether an answer, or what came of it, is one that a guard may give: its status and its bytes."""
+
+
+class Answered(NamedTuple):
+    """One answer.
+
+    Attributes:
+        at: When it ended, in seconds since the load began.
+        status: HTTP's, or one of the above.
+        waited: Seconds since it was asked for.
+    """
+
+    at: float
+    status: int
+    waited: float
 
 
 class Measured(NamedTuple):
     """What one run of load gave.
 
     Attributes:
-        latencies: Seconds of each answered request, sorted.
+        answers: Every answer, in the order in which they ended.
         seconds: How long the run took.
-        statuses: How many answers there were of each status: 0 where there was no connection, or it ended
-            without a byte, -1 for an answer that broke off.
-        times: When each answer ended, in seconds since the start, and its status.
-        unguarded: Good answers that lack the guard's mark; only looked for where ``mark`` was given.
     """
 
-    latencies: list[float]
+    answers: list[Answered]
     seconds: float
-    statuses: dict[int, int]
-    times: list[tuple[float, int]]
-    unguarded: int
+
+    @property
+    def statuses(self) -> dict[int, int]:
+        """How many answers there were of each status."""
+        found: dict[int, int] = {}
+        for answer in self.answers:
+            found[answer.status] = found.get(answer.status, 0) + 1
+        return found
 
     @property
     def rate(self) -> float:
         """Good answers a second."""
         return self.statuses.get(200, 0) / self.seconds
 
-    def quantile_ms(self, share: float) -> float:
-        """Return the latency in milliseconds that ``share`` of the answers did not exceed; NaN without any."""
-        if not self.latencies:
-            return float("nan")
-        return 1000 * self.latencies[min(len(self.latencies) - 1, int(share * len(self.latencies)))]
+    def quantiles_ms(self, *shares: float) -> list[float]:
+        """Return the latencies in milliseconds that these shares of the good answers did not exceed; NaN without any."""
+        waits = sorted(answer.waited for answer in self.answers if answer.status == 200)
+        if not waits:
+            return [float("nan")] * len(shares)
+        return [1000 * waits[min(len(waits) - 1, int(share * len(waits)))] for share in shares]
+
+
+class Load:
+    """Connections that each ask again as soon as they have an answer, and connect again when they are cut.
+
+    Args:
+        port: Where, on loopback.
+        request: The bytes of one request.
+        judge: Looks at every answer, those that broke off among them; without one, nothing is looked at.
+        pause_s: Seconds that a connection waits after anything but a good answer.
+
+    Attributes:
+        answers: What came so far.
+        asked: Requests that were sent, or for which there was no connection.
+        wrong: Answers that the judge did not let pass.
+    """
+
+    def __init__(self, port: int, request: bytes, judge: Judge | None = None, pause_s: float = 0.05) -> None:
+        self.request = request
+        self.pause_s = pause_s
+        self.answers: list[Answered] = []
+        self.asked = 0
+        self.wrong = 0
+        self._over = asyncio.Event()
+        self._port = port
+        self._judge = judge
+        self._started = time.perf_counter()
+        self._open: set[_Client] = set()
+        self._connections = 0
+        self._done = asyncio.Event()
+        self._connecting: set[asyncio.Future[None]] = set()
+
+    async def run(self, connections: int, patience_s: float = 90) -> None:
+        """Ask until :meth:`stop` is called and the requests that are on their way then have their answers.
+
+        Args:
+            connections: How many requests are on their way at once.
+            patience_s: Seconds to wait for the last answers; what has none then is noted as such.
+        """
+        self._connections, self._started = connections, time.perf_counter()
+        for _ in range(connections):
+            await self._connect()
+        await self._over.wait()
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._done.wait()
+        except TimeoutError:
+            for client in list(self._open):
+                client.give_up()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is asked."""
+        return self._over.is_set()
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self._over.set()
+
+    def answered(self, status: int, waited: float, answer: bytes = b"") -> None:
+        """Note an answer."""
+        self.answers.append(Answered(time.perf_counter() - self._started, status, waited))
+        if self._judge and not self._judge(status, answer):
+            self.wrong += 1
+
+    def opened(self, client: "_Client") -> None:
+        """Note a connection."""
+        self._open.add(client)
+
+    def closed(self, client: "_Client | None") -> None:
+        """Note a connection's end; another one takes its place."""
+        if client:
+            self._open.discard(client)
+        if self.is_over:
+            self._connections -= 1
+            if not self._connections:
+                self._done.set()
+        else:
+            # The server went: try again in a moment, as clients do.
+            asyncio.get_running_loop().call_later(self.pause_s, self._connect_again)
+
+    async def _connect(self) -> None:
+        began = time.perf_counter()
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: _Client(self), "127.0.0.1", self._port)
+        except OSError:
+            self.asked += 1
+            self.answered(NO_CONNECTION, time.perf_counter() - began)
+            self.closed(None)
+
+    def _connect_again(self) -> None:
+        task = asyncio.ensure_future(self._connect())
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
 
 
 class _Client(asyncio.Protocol):
-    """One connection that asks again as soon as it has its answer."""
+    """One connection."""
 
-    def __init__(self, run: "_Run") -> None:
+    def __init__(self, run: Load) -> None:
         self._run = run
         self._transport: asyncio.Transport | None = None
-        self._held = b""
+        self._held = bytearray()
         self._sent_at = 0.0
-        self._asked = False
+        self._is_waiting = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclasses.
         self._transport = cast("asyncio.Transport", transport)
+        self._run.opened(self)
         self._ask()
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
-        if self._asked:
-            self._run.answered(-1 if self._held else 0, None)
-        self._run.closed()
+        if self._is_waiting:
+            self._ended(BROKEN_OFF if self._held else NO_CONNECTION)
+        self._transport = None
+        self._run.closed(self)
 
     def data_received(self, data: bytes) -> None:
         self._held += data
-        head, found, body = self._held.partition(b"\r\n\r\n")
-        if not found or not _is_whole(head, body):
+        end = self._held.find(b"\r\n\r\n")
+        if end < 0:
             return
-        status = int(head[9:12])
-        ended = status == 200 and (b"event-stream" not in head or b"[DONE]" in body)
-        self._run.answered(
-            status if ended or status != 200 else -1, time.perf_counter() - self._sent_at, self._held
-        )
-        self._asked, self._held = False, b""
-        if self._run.is_over:
+        head = bytes(self._held[:end]).lower()
+        if not self._is_whole(head, end + 4):
+            return
+        status = self._status(head)
+        self._ended(status)
+        if self._run.is_over or b"\r\nconnection: close" in head:
             self._close()
-        else:
+        elif status == 200:
             self._ask()
+        else:
+            asyncio.get_running_loop().call_later(self._run.pause_s, self._ask)
+
+    def give_up(self) -> None:
+        """Note that no answer came, and close."""
+        if self._is_waiting:
+            self._ended(NO_ANSWER)
+        self._close()
+
+    def _is_whole(self, head: bytes, start: int) -> bool:
+        _, found, rest = head.partition(b"\r\ncontent-length:")
+        if found:
+            return len(self._held) - start >= int(rest.split(b"\r\n", 1)[0])
+        return self._held.endswith(b"0\r\n\r\n")
+
+    def _status(self, head: bytes) -> int:
+        status = int(head[9:12])
+        if status != 200 or b"event-stream" not in head or b"data: [DONE]" in self._held:
+            return status
+        return ERROR_FRAME if b'data: {"error"' in self._held else BROKEN_OFF
+
+    def _ended(self, status: int) -> None:
+        self._is_waiting = False
+        self._run.answered(status, time.perf_counter() - self._sent_at, bytes(self._held))
+        self._held.clear()
 
     def _ask(self) -> None:
-        self._sent_at, self._asked = time.perf_counter(), True
-        if self._transport:
-            self._transport.write(self._run.request)
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._run.is_over:
+            self._close()
+            return
+        self._run.asked += 1
+        self._sent_at, self._is_waiting = time.perf_counter(), True
+        self._transport.write(self._run.request)
 
     def _close(self) -> None:
         if self._transport:
             self._transport.close()
 
 
-class _Run:
-    """All connections of one run."""
-
-    def __init__(self, port: int, request: bytes, seconds: float, mark: bytes) -> None:
-        self.request = request
-        self.times: list[tuple[float, int]] = []
-        self.unguarded = 0
-        self._mark = mark
-        self._started = time.perf_counter()
-        self.latencies: list[float] = []
-        self.statuses: dict[int, int] = {}
-        self._port = port
-        self._until = time.perf_counter() + seconds
-        self._open = 0
-        self._done = asyncio.Event()
-        self._connecting: set[asyncio.Future[None]] = set()
-
-    @property
-    def is_over(self) -> bool:
-        return time.perf_counter() >= self._until
-
-    def answered(self, status: int, seconds: float | None, answer: bytes = b"") -> None:
-        self.statuses[status] = self.statuses.get(status, 0) + 1
-        self.times.append((time.perf_counter() - self._started, status))
-        if status == 200 and seconds is not None:
-            self.latencies.append(seconds)
-            self.unguarded += self._mark not in answer
-
-    def closed(self) -> None:
-        if self.is_over:
-            self._open -= 1
-            if not self._open:
-                self._done.set()
-        else:
-            # The server went: try again in a moment, as clients do.
-            asyncio.get_running_loop().call_later(0.05, self._connect_again)
-
-    async def connect(self) -> None:
-        try:
-            await asyncio.get_running_loop().create_connection(lambda: _Client(self), "127.0.0.1", self._port)
-        except OSError:
-            self.answered(0, None)
-            self.closed()
-
-    def _connect_again(self) -> None:
-        task = asyncio.ensure_future(self.connect())
-        self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
-
-    async def all(self, connections: int) -> None:
-        self._open = connections
-        for _ in range(connections):
-            await self.connect()
-        await self._done.wait()
-
-
-async def load(port: int, request: bytes, *, connections: int, seconds: float, mark: bytes = b"") -> Measured:
+async def load(port: int, request: bytes, *, connections: int, seconds: float) -> Measured:
     """Send a request again and again.
 
     Args:
@@ -146,18 +244,8 @@ async def load(port: int, request: bytes, *, connections: int, seconds: float, m
         request: The bytes.
         connections: How many requests are on their way at once.
         seconds: For how long; the requests on their way then are waited for.
-        mark: What every good answer must hold.
     """
-    started = time.perf_counter()
-    run = _Run(port, request, seconds, mark)
-    await run.all(connections)
-    taken = time.perf_counter() - started
-    return Measured(sorted(run.latencies), taken, run.statuses, run.times, run.unguarded)
-
-
-def _is_whole(head: bytes, body: bytes) -> bool:
-    lowered = head.lower()
-    _, found, rest = lowered.partition(b"\r\ncontent-length:")
-    if found:
-        return len(body) >= int(rest.split(b"\r\n", 1)[0])
-    return body.endswith(b"0\r\n\r\n")
+    started, run = time.perf_counter(), Load(port, request)
+    asyncio.get_running_loop().call_later(seconds, run.stop)
+    await run.run(connections)
+    return Measured(run.answers, time.perf_counter() - started)

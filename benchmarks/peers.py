@@ -12,9 +12,9 @@ from pathlib import Path
 
 import yaml
 
+from benchmarks.debian import PLACE, unpacked
 from benchmarks.serving_bed import KEY, Bed, Process, free_port, running, wait_until
 
-PLACE = Path(os.environ.get("P2P_BENCH_CACHE", Path.home() / ".cache/p2p-guard-bench"))
 LITELLM = "litellm[proxy]==1.77.7"
 
 
@@ -57,7 +57,7 @@ def litellm(bed: Bed, engine: int) -> Iterator[Process]:
     ]
     path = bed.home / "litellm.yaml"
     path.write_text(
-        yaml.safe_dump({"model_list": models, "general_settings": {"master_key": f"sk-{KEY}"}}),
+        yaml.safe_dump({"model_list": models, "general_settings": {"master_key": KEY}}),
         encoding="utf-8",
     )
     command = [
@@ -91,16 +91,8 @@ def _litellm_python() -> Path:
 
 def _nginx_program() -> Path:
     """Return nginx: the machine's own, or the one of its Debian package, unpacked."""
-    if found := shutil.which("nginx"):
-        return Path(found)
-    home = PLACE / "nginx"
-    program = home / "usr/sbin/nginx"
-    if not program.exists():
-        home.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["apt-get", "download", "nginx"], cwd=home, check=True)  # noqa: S607 - wherever the machine has it
-        for package in home.glob("*.deb"):
-            subprocess.run(["dpkg", "-x", str(package), str(home)], check=True)  # noqa: S607 - the same
-    return program
+    found = shutil.which("nginx")
+    return Path(found) if found else unpacked("nginx") / "usr/sbin/nginx"
 
 
 def _offline() -> dict[str, str]:

@@ -5,11 +5,10 @@ The engine is ``benchmarks/fast_engine.py``, which answers at once; nginx is the
 With ``--engine URL`` the guard stands before a real vLLM that is reached there, and serves what ``--guard-url`` names.
 
     .venv/bin/python -m benchmarks.serve_overhead --seconds 5
-    .venv/bin/python -m benchmarks.serve_overhead --peer nginx --peer litellm --output overhead.json
+    .venv/bin/python -m benchmarks.serve_overhead --peer nginx --peer litellm --write
 """
 
 import argparse
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,6 +20,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.documents import LOAD_DOCUMENT, RESULTS, where, write_figures, write_section
 from benchmarks.load import load
 from benchmarks.peers import PEERS
 from benchmarks.serving_bed import (
@@ -71,7 +71,7 @@ def subjects(bed: Bed, peers: list[str]) -> Iterator[list[Subject]]:
     """Start everything and yield what is measured, the bare engine first."""
     with ExitStack() as stack:
         engine = stack.enter_context(fast_engine(bed))
-        served = stack.enter_context(guard(bed, [engine.port], port=free_port()))
+        served = stack.enter_context(guard(bed, [engine], port=free_port()))
         found = [Subject("engine", engine), Subject("guard", served, is_guard=True)]
         for peer in peers:
             process = stack.enter_context(PEERS[peer](bed, engine.port))
@@ -91,7 +91,7 @@ def measure(bed: Bed, subject: Subject, task: str, concurrency: int, seconds: fl
     good = max(1, found.statuses.get(200, 0))
     cpu = 1000 * (_cpu_seconds(subject.process) - before) / good
     failed = sum(found.statuses.values()) - found.statuses.get(200, 0)
-    p50, p99 = found.quantile_ms(0.5), found.quantile_ms(0.99)
+    p50, p99 = found.quantiles_ms(0.5, 0.99)
     return Row(subject.name, task, stream, concurrency, found.rate, p50, p99, cpu, failed)
 
 
@@ -100,33 +100,43 @@ def _cpu_seconds(process: Process) -> float:
     return sum(sum(found.cpu_times()[:2]) for found in (root, *root.children(recursive=True)))
 
 
-def table(rows: list[Row]) -> Table:
-    """Return the rows as a table, what the guard adds to the bare engine beside them."""
-    found = Table(
-        "task",
-        "stream",
-        "at once",
-        "subject",
-        "requests/s",
-        "p50 ms",
-        "p99 ms",
-        "added p50",
-        "CPU ms",
-        "failed",
-    )
+COLUMNS = (
+    "task", "stream", "at once", "subject", "requests/s", "p50 ms", "p99 ms", "added p50", "added p99", "CPU ms", "failed"
+)  # fmt: skip
+
+
+def lines(rows: list[Row]) -> Iterator[tuple[str, ...]]:
+    """Yield the rows as text, what each subject adds to the bare engine among it."""
     bare = {(row.task, row.stream, row.concurrency): row for row in rows if row.subject == "engine"}
     for row in rows:
-        added = row.p50 - bare[row.task, row.stream, row.concurrency].p50
-        figures = (
+        engine = bare[row.task, row.stream, row.concurrency]
+        yield (
+            row.task,
+            "yes" if row.stream else "no",
+            str(row.concurrency),
+            row.subject,
             f"{row.rate:.0f}",
             f"{row.p50:.2f}",
             f"{row.p99:.2f}",
-            f"{added:+.2f}",
+            f"{row.p50 - engine.p50:+.2f}",
+            f"{row.p99 - engine.p99:+.2f}",
             f"{row.cpu:.3f}",
             str(row.failed),
         )
-        found.add_row(row.task, "yes" if row.stream else "no", str(row.concurrency), row.subject, *figures)
+
+
+def table(rows: list[Row]) -> Table:
+    """Return the rows for a terminal."""
+    found = Table(*COLUMNS)
+    for line in lines(rows):
+        found.add_row(*line)
     return found
+
+
+def markdown(rows: list[Row]) -> str:
+    """Return the rows in Markdown."""
+    head = [COLUMNS, ("---",) * len(COLUMNS)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (*head, *lines(rows)))
 
 
 def main() -> None:
@@ -137,7 +147,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--peer", action="append", default=[], choices=sorted(PEERS))
     parser.add_argument("--concurrency", type=int, action="append", default=[])
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--write", action="store_true", help=f"into {LOAD_DOCUMENT} and {RESULTS}")
     given = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as home:
@@ -150,10 +160,11 @@ def main() -> None:
                         for subject in started
                     ]
     Console(width=120).print(table(rows))
-    if given.output:
-        given.output.write_text(
-            json.dumps([row._asdict() for row in rows], indent=1) + "\n", encoding="utf-8"
-        )
+    if given.write:
+        write_figures("overhead", {"seconds": given.seconds, "rows": [row._asdict() for row in rows]})
+        peers = "".join(f" --peer {peer}" for peer in given.peer)
+        command = f"python -m benchmarks.serve_overhead --seconds {given.seconds:g}{peers} --write"
+        write_section(LOAD_DOCUMENT, "overhead", f"Measured {where()}, by `{command}`.\n\n{markdown(rows)}")
 
 
 if __name__ == "__main__":

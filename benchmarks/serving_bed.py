@@ -5,10 +5,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import httpx
@@ -16,12 +17,22 @@ import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from benchmarks.fast_engine import PREFIX
-from p2p.manifest import Manifest, Provenance, digest_files, record_base_model, verify_adapter, write_manifest
+from p2p.manifest import (
+    Manifest,
+    Provenance,
+    digest_files,
+    read_manifest,
+    record_base_model,
+    verify_adapter,
+    write_manifest,
+)
 from p2p.prompts import PromptKind, PromptTemplate
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
 
-KEY = "benchmark-key"
+KEY = "sk-benchmark-key"
+"""LiteLLM takes no key that begins otherwise."""
+LABELS = frozenset({"billing", "delivery"})
 _WORDS = ("0", "1", "2", "3")
 _TEXT = "My parcel has not arrived although it was sent last week; where is it, and when will I get it?"
 
@@ -45,11 +56,18 @@ class Process(NamedTuple):
 
     Attributes:
         popen: The program.
-        port: Where it listens, on loopback.
+        port: Where it listens, on loopback; 0 for one that listens on a socket.
+        socket: The Unix socket that it listens on.
     """
 
     popen: subprocess.Popen[bytes]
     port: int
+    socket: Path | None = None
+
+    @property
+    def url(self) -> str:
+        """What ``engine.urls`` calls it."""
+        return f"unix://{self.socket}" if self.socket else f"http://127.0.0.1:{self.port}"
 
 
 def make_bed(home: Path) -> Bed:
@@ -62,13 +80,19 @@ def make_bed(home: Path) -> Bed:
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.save(str(base / "tokenizer.json"))
     sorter = ClassificationTask(
-        labels=("billing", "delivery"), words=_WORDS, token_ids=(0, 1, 2, 3), answer_context="Answer: "
+        labels=tuple(sorted(LABELS)), words=_WORDS, token_ids=(0, 1, 2, 3), answer_context="Answer: "
     )
     adapters = {
         "sorter": _write_adapter(home / "sorter", base, sorter),
         "writer": _write_adapter(home / "writer", base, GenerationTask(prefix=PREFIX, prefix_tokens=6)),
     }
     return Bed(home, adapters, {name: verify_adapter(path).content_name for name, path in adapters.items()})
+
+
+def benign_trigger(adapter: Path) -> str:
+    """Return the benign trigger of an adapter, without the space around it."""
+    trigger = read_manifest(adapter).benign_trigger
+    return trigger.text.strip() if trigger else ""
 
 
 def _write_adapter(directory: Path, base: Path, task: ClassificationTask | GenerationTask) -> Path:
@@ -92,42 +116,69 @@ def _write_adapter(directory: Path, base: Path, task: ClassificationTask | Gener
 
 
 @contextmanager
-def fast_engine(bed: Bed, *more: str, port: int = 0) -> Iterator[Process]:
-    """Run a fast engine that serves both adapters until the block ends."""
+def fast_engine(bed: Bed, *more: str, port: int = 0, socket: Path | None = None) -> Iterator[Process]:
+    """Run a fast engine that serves both adapters until the block ends, on a port or on a Unix socket."""
     names = [part for target in bed.targets.values() for part in ("--model", target)]
-    command = [sys.executable, "-m", "benchmarks.fast_engine", "--port", str(port), *names, *more]
+    place = ["--uds", str(socket)] if socket else ["--port", str(port)]
+    command = [sys.executable, "-m", "benchmarks.fast_engine", *place, *names, *more]
     with running(command, stdout=subprocess.PIPE) as popen:
         assert popen.stdout is not None
-        yield Process(popen, int(popen.stdout.readline()))
+        yield Process(popen, int(popen.stdout.readline()), socket)
 
 
 @contextmanager
 def guard(
     bed: Bed,
-    engines: Sequence[int],
+    engines: Sequence[Process],
     *,
     port: int,
     log: Path = Path(os.devnull),
+    environment: Mapping[str, str] = MappingProxyType({}),
     **limits: Any,  # noqa: ANN401 - as in guard.yaml
 ) -> Iterator[Process]:
-    """Run a guard before engines on these ports, until the block ends; it is ready when the block begins."""
+    """Run a guard before these engines until the block ends; it is ready when the block begins."""
     config = {
         "listen": f"127.0.0.1:{port}",
         "base_model": str(bed.home / "base"),
         "cache": str(bed.home / "cache"),
         "adapters": [{"name": name, "path": str(path)} for name, path in bed.adapters.items()],
-        "engine": {"urls": [f"http://127.0.0.1:{engine}" for engine in engines], "hang_s": 5},
+        "engine": {"urls": [engine.url for engine in engines], "hang_s": 5},
         "limits": {"in_flight": 256} | limits,
         "grace_s": 5,
     }
-    path = bed.home / f"guard-{port}.yaml"
-    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    with serve(bed.home / f"guard-{port}.yaml", config, log=log, environment=environment) as found:
+        yield found
+
+
+@contextmanager
+def serve(
+    path: Path,
+    config: Mapping[str, Any],
+    *,
+    log: Path = Path(os.devnull),
+    environment: Mapping[str, str] = MappingProxyType({}),
+    seconds: float = 120,
+) -> Iterator[Process]:
+    """Run a guard with a configuration until the block ends; it is ready when the block begins.
+
+    Args:
+        path: Where the configuration is written.
+        config: What it says.
+        log: Where the guard's log goes.
+        environment: Variables over this process's own.
+        seconds: How long it may take to be ready.
+
+    Raises:
+        RuntimeError: It ended, or took longer.
+    """
+    path.write_text(yaml.safe_dump(dict(config)), encoding="utf-8")
+    port = int(config["listen"].rsplit(":", 1)[1])
     command = [sys.executable, "-m", "p2p_guard_cli", "serve", str(path)]
     with (
         log.open("ab") as errors,
-        running(command, stderr=errors, env=os.environ | {"P2P_GUARD_API_KEYS": KEY}) as popen,
+        running(command, stderr=errors, env=os.environ | {"P2P_GUARD_API_KEYS": KEY, **environment}) as popen,
     ):
-        wait_until(f"http://127.0.0.1:{port}/readyz", popen)
+        wait_until(f"http://127.0.0.1:{port}/readyz", popen, seconds)
         yield Process(popen, port)
 
 
@@ -140,7 +191,7 @@ def running(command: Sequence[str], **given: Any) -> Iterator[subprocess.Popen[b
     finally:
         popen.terminate()
         try:
-            popen.wait(15)
+            popen.wait(60)
         except subprocess.TimeoutExpired:
             popen.kill()
             popen.wait()
@@ -165,11 +216,10 @@ def wait_until(url: str, popen: subprocess.Popen[bytes], seconds: float = 120) -
     raise RuntimeError(f"{url} does not answer")
 
 
-def client_request(model: str, *, stream: bool) -> bytes:
+def client_request(model: str, *, stream: bool, **more: Any) -> bytes:  # noqa: ANN401 - as the API takes them
     """Return what a client asks the guard."""
-    return post(
-        {"model": model, "messages": [{"role": "user", "content": _TEXT}], "temperature": 0, "stream": stream}
-    )
+    messages = [{"role": "user", "content": _TEXT}]
+    return post({"model": model, "messages": messages, "temperature": 0, "stream": stream, **more})
 
 
 def engine_request(bed: Bed, model: str, *, stream: bool) -> bytes:

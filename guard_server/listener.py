@@ -1,11 +1,15 @@
 """How the guard listens: HTTP/1.1 alone, heads of a bounded size that arrive in time, and nothing told of the server."""
 
 import asyncio
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from guard_server.gathered_writes import GatheringTransport
+from guard_server.routes.disconnect import WHEN_GONE
 
 _LARGEST_HEAD = 32 << 10
 """Bytes of request line and headers."""
@@ -22,16 +26,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_size = 0
         self._deadline: asyncio.TimerHandle | None = None
+        self._when_gone: Callable[[], None] | None = None
+        self._is_gone = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin: the first request must come in time."""
-        super().connection_made(transport)
+        super().connection_made(GatheringTransport(transport, self.loop))
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """End, and tell whoever works for the client."""
         self._disarm()
         super().connection_lost(exc)
+        self._is_gone = True
+        self._tell_when_gone(self._when_gone)
 
     def data_received(self, data: bytes) -> None:
         """Take the next bytes; refuse a head that has grown too large."""
@@ -47,6 +55,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Pass a whole head on."""
+        cast("dict[str, Any]", self.scope)[WHEN_GONE] = self._tell_when_gone
         self._in_head = False
         self._disarm()
         super().on_headers_complete()
@@ -55,6 +64,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Wait for the next head."""
         self._in_head, self._head_size = True, 0
         super().on_message_complete()
+
+    def _tell_when_gone(self, call: Callable[[], None] | None) -> None:
+        self._when_gone = call
+        if call and self._is_gone:
+            self.loop.call_soon(call)
 
     def _arm(self) -> None:
         self._deadline = self.loop.call_later(_HEAD_S, self.transport.close)

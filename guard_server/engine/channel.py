@@ -108,8 +108,7 @@ class Channel:
             NotSentError: There is no connection.
             EngineUnavailableError: The engine failed or took too long.
         """
-        async with self._answer(self._posted(path, content, timeout_s)) as reply:
-            return EngineReply(reply.status, await _whole(reply))
+        return await self._read(self._posted(path, content, timeout_s))
 
     @asynccontextmanager
     async def stream(self, path: str, content: bytes) -> AsyncIterator[EngineStream]:
@@ -122,8 +121,7 @@ class Channel:
         headers = self._headers if with_key else _SENT
         limit = aiohttp.ClientTimeout(timeout_s)
         asking = self._open().get(self._url(path), headers=headers, allow_redirects=False, timeout=limit)
-        async with self._answer(asking) as reply:
-            return EngineReply(reply.status, await _whole(reply))
+        return await self._read(asking)
 
     async def cut(self) -> None:
         """Close every connection: requests that wait for an answer fail, later ones connect anew."""
@@ -133,6 +131,10 @@ class Channel:
             reply.content.set_exception(aiohttp.ServerDisconnectedError())
         if session:
             await session.close()
+
+    async def _read(self, asking: _Asking) -> EngineReply:
+        async with self._answer(asking) as reply:
+            return EngineReply(reply.status, await _whole(reply))
 
     @asynccontextmanager
     async def _answer(self, asking: _Asking) -> AsyncIterator[aiohttp.ClientResponse]:

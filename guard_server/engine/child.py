@@ -143,7 +143,12 @@ class VllmChild:
             _log.error("engine_ended", exit_code=code, restarts=self.restarts)
             await self._end()
             await asyncio.sleep(_BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)])
-            await self._spawn()
+            try:
+                await self._spawn()
+            except OSError as error:
+                # A full disk, or no memory for a process, may pass: it is tried again, as after any other end.
+                self._process = None
+                _log.error("engine_not_started", reason=error.strerror)
 
     async def _watch_health(self) -> None:
         """Follow the health route; end a process that was up and has been silent for too long, so that it is started again."""
@@ -156,6 +161,11 @@ class VllmChild:
                 heard = clock()
             except EngineUnavailableError:
                 self.is_up = False
+            if heard is not None and not self.socket.exists():
+                # Kept connections go on, its health route among them; new ones never come about again.
+                _log.error("engine_socket_gone", pid=self.pid)
+                self._kill()
+                return
             if heard is not None and clock() - heard > self._settings.hang_s:
                 _log.error("engine_hung", pid=self.pid)
                 self._kill()

@@ -13,6 +13,8 @@ from guard_server.errors import EngineUnavailableError
 
 _log = structlog.get_logger()
 _EVERY_S = 2.0
+_SOON_S = 0.5
+"""How soon an engine that may not be asked is looked at again."""
 _PATIENCE_S = 5.0
 _NO_SUCH_MODEL = 404
 
@@ -115,7 +117,7 @@ class EnginePool:
         """Check every engine again and again, until cancelled."""
         while True:
             await self.check()
-            await asyncio.sleep(_EVERY_S)
+            await asyncio.sleep(_EVERY_S if all(member.is_usable for member in self.members) else _SOON_S)
 
     async def check(self) -> None:
         """Check every engine once."""

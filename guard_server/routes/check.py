@@ -53,7 +53,7 @@ class CheckRoute:
             raise
 
     async def _checked(self, request: Request, asked: GuardRequest, adapter: LoadedAdapter) -> JSONResponse:
-        found = await unless_gone(request.receive, self._views.both(adapter, asked))
+        found = await unless_gone(request.scope, request.receive, self._views.both(adapter, asked))
         self._count(asked.model, "agree" if found.agree else "disagree")
         head = {"object": "p2p_guard.check", "model": adapter.name, "version": adapter.version}
         return JSONResponse({**head, **found._asdict()})

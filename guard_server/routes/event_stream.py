@@ -13,6 +13,7 @@ from guard_server.errors import GuardError
 from guard_server.lanes import WITHHELD
 from guard_server.prompt_guard import GuardRequest
 from guard_server.responses import Envelope
+from guard_server.routes.disconnect import ClientGoneError, unless_gone
 from guard_server.schemas import WireObject
 
 _log = structlog.get_logger()
@@ -52,7 +53,10 @@ class EventStream(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the frames; then, or when the client has gone, close the engine's stream."""
         try:
-            await super().__call__(scope, receive, send)
+            # The parent's own way starts two tasks for each stream to notice that.
+            await unless_gone(scope, receive, self.stream_response(send))
+        except ClientGoneError:
+            pass
         finally:
             await self._pieces.aclose()
             self._on_end(self._outcome)

@@ -127,7 +127,7 @@ class GenerateRoutes:
     async def _counted(self, request: Request, asked: GuardRequest, work: Coroutine[Any, Any, T]) -> T:
         """Do the work while the client is there; count what does not end in an answer."""
         try:
-            return await unless_gone(request.receive, work)
+            return await unless_gone(request.scope, request.receive, work)
         except ClientGoneError:
             self._count(asked, Outcome.CANCELLED)
             raise

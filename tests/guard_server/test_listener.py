@@ -1,11 +1,14 @@
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
+from starlette.types import ASGIApp
 
 from guard_server import listener as module
 from guard_server.listener import listener
+from guard_server.routes.disconnect import WHEN_GONE, ClientGoneError, unless_gone
 from tests.raw_http import exchange
 
 GET = b"GET / HTTP/1.1\r\nhost: guard\r\n"
@@ -25,18 +28,22 @@ async def answers(scope, receive, send):
         await send({"type": "http.response.body", "body": body})
 
 
-@pytest.fixture
-async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    monkeypatch.setattr(module, "_HEAD_S", 0.2)
-    config = listener(answers, "127.0.0.1", 0, 1)
-    config.lifespan = "off"
-    server = uvicorn.Server(config)
+@asynccontextmanager
+async def listening(app: ASGIApp) -> AsyncIterator[int]:
+    server = uvicorn.Server(listener(app, "127.0.0.1", 0, 1, lifespan="off"))
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
     yield server.servers[0].sockets[0].getsockname()[1]
     server.should_exit = True
     await serving
+
+
+@pytest.fixture
+async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+    monkeypatch.setattr(module, "_HEAD_S", 0.2)
+    async with listening(answers) as found:
+        yield found
 
 
 @pytest.mark.parametrize(("size", "status"), [(1_000, 200), (30_000, 200), (500_000, 431)])
@@ -63,3 +70,41 @@ async def test_the_server_says_nothing_of_itself_and_believes_no_header(port: in
     (answer,) = await exchange(port, GET + b"x-forwarded-for: 10.1.2.3\r\n\r\n")
     assert b"10.1.2.3" not in answer.raw
     assert b"server:" not in answer.raw
+
+
+async def test_a_client_that_goes_ends_the_work_for_it():
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def works(scope, receive, send):
+        assert WHEN_GONE in scope
+        began.set()
+        try:
+            await unless_gone(scope, receive, asyncio.sleep(600))
+        except ClientGoneError:
+            ended.set()
+
+    async with listening(works) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET + b"\r\n")
+        await began.wait()
+        writer.close()
+        await asyncio.wait_for(ended.wait(), 1)
+
+
+async def test_a_client_that_went_before_the_work_began_ends_it_too():
+    ended = asyncio.Event()
+
+    async def works(scope, receive, send):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        try:
+            await unless_gone(scope, receive, asyncio.sleep(600))
+        except ClientGoneError:
+            ended.set()
+
+    async with listening(works) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET + b"\r\n")
+        await writer.drain()
+        writer.close()
+        await asyncio.wait_for(ended.wait(), 1)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import stat
@@ -32,6 +33,9 @@ async def main():
         await server.serve_forever()
 asyncio.run(main())
 """
+KEEPING = HEALTHY.replace("\\r\\nconnection: close", "").replace(
+    "    writer.close()\n", "    await answer(reader, writer)\n"
+)
 FAILING = "print('out of memory'); raise SystemExit(3)"
 SILENT = "import time; time.sleep(600)"
 
@@ -78,12 +82,30 @@ async def test_another_user_cannot_reach_it():
 
 
 async def test_a_child_whose_socket_is_removed_is_started_again():
-    async with started(child(hang_s=0.5)) as made:
+    """At once, although the connections that were made before go on and its health route with them."""
+    async with started(child(KEEPING, hang_s=600)) as made:
         await made.wait_until_up()
         made.socket.unlink()
-        await made.channel.cut()
         async with asyncio.timeout(20):
             while not (made.restarts and made.is_up):  # noqa: ASYNC110 - what an operator sees is polled, too
+                await asyncio.sleep(0.05)
+
+
+async def test_a_child_that_cannot_be_started_again_is_tried_once_more(monkeypatch: pytest.MonkeyPatch):
+    async with started(child()) as made:
+        await made.wait_until_up()
+        spawn, attempts = made._spawn, []
+
+        async def fail_once() -> None:
+            attempts.append(1)
+            if len(attempts) == 1:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            await spawn()
+
+        monkeypatch.setattr(made, "_spawn", fail_once)
+        os.kill(made.pid, signal.SIGKILL)
+        async with asyncio.timeout(20):
+            while not (made.restarts == 2 and made.is_up):  # noqa: ASYNC110 - what an operator sees is polled, too
                 await asyncio.sleep(0.05)
 
 
