@@ -206,7 +206,6 @@ class VllmChild:
 
     def _command(self) -> Sequence[str]:
         settings, model = self._settings, self._model
-        eager = settings.enforce_eager if settings.enforce_eager is not None else not self._on_gpu
         # `-m` and not the `vllm` script, which looks for the metadata of a distribution that the CPU build is not.
         command = [sys.executable, "-m", "guard_server.engine.launch", "--model", str(model.directory)]
         command += [
@@ -235,7 +234,12 @@ class VllmChild:
                 str(max(1, model.max_loras)),
                 *(("--lora-modules", *modules) if modules else ()),
             ]
-        return [*command, *(["--enforce-eager"] if eager else []), *settings.extra_args]
+        return [*command, *(["--enforce-eager"] if self._is_eager else []), *settings.extra_args]
+
+    @property
+    def _is_eager(self) -> bool:
+        wanted = self._settings.enforce_eager
+        return not self._on_gpu if wanted is None else wanted
 
     def _environment(self) -> dict[str, str]:
         # Without its byte code vLLM takes twice as long to import.
@@ -253,6 +257,9 @@ class VllmChild:
         cpu = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(self._threads)}
         # Threads that wait by spinning would take the processors from the other children and from the guard.
         cpu |= {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+        if self._is_eager:
+            # vLLM compiles its sampling even so, in C++ at the first request: that ends it where there is no compiler, as in an image.
+            cpu |= {"TORCH_COMPILE_DISABLE": "1"}
         return kept | quiet | cpu | {"VLLM_CPU_KVCACHE_SPACE": os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1")}
 
 

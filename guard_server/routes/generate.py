@@ -94,7 +94,7 @@ class GenerateRoutes:
         self._ended(asked, adapter, reply.verdict.outcome, started)
         if not asked.is_probe:
             overhead = time.perf_counter() - started - reply.engine_seconds
-            self._metrics.overhead.labels(asked.model, asked.shape).observe(max(0.0, overhead))
+            self._metrics.overhead.labels(asked.model).observe(max(0.0, overhead))
         headers = verdict_headers(reply.verdict)
         return Response(content, media_type="application/json", headers=headers)
 
@@ -115,7 +115,7 @@ class GenerateRoutes:
             raise
         if not asked.is_probe:
             waited = time.perf_counter() - started
-            self._metrics.first_token.labels(asked.model, asked.shape).observe(waited)
+            self._metrics.first_token.labels(asked.model).observe(waited)
         until_the_end = held.pop_all()
 
         def ended(outcome: Outcome) -> None:
@@ -144,7 +144,7 @@ class GenerateRoutes:
         self._count(asked, outcome)
         if not asked.is_probe:
             took = time.perf_counter() - started
-            self._metrics.duration.labels(asked.model, asked.shape).observe(took)
+            self._metrics.duration.labels(asked.model).observe(took)
         if outcome not in {Outcome.ERROR, Outcome.CANCELLED}:
             self._readiness.heard_of(adapter.target)
 

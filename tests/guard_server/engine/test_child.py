@@ -178,3 +178,11 @@ def test_adapters_are_named_to_vllm_by_content(on_gpu: bool):
     assert not {"--host", "--port"} & set(command)
     with contextlib.suppress(FileNotFoundError):
         made._home.cleanup()
+
+
+async def test_on_a_cpu_without_a_compiler_nothing_is_compiled():
+    script = "import os; raise SystemExit(os.environ.get('TORCH_COMPILE_DISABLE'))"
+    async with started(child(script)) as made:
+        with pytest.raises(GuardConfigError):
+            await made.wait_until_up()
+        assert made.log_path.read_text().splitlines()[0] == "1"
