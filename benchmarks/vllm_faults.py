@@ -175,10 +175,10 @@ def _hang(place: Place) -> None:
 
 
 def _take_memory(place: Place) -> None:
-    """Let no process of the engine have more address space than it has now."""
+    """Let no process of the engine have more memory: every allocation that needs new address space fails from now on."""
     engine = place.engine("writer")
     for process in (*engine.children(recursive=True), engine):
-        limit = process.memory_info().vms
+        limit = process.memory_info().vms // 2
         resource.prlimit(process.pid, resource.RLIMIT_AS, (limit, limit))
 
 
@@ -244,7 +244,7 @@ def _lead_back(place: Place) -> None:
 OWN = (
     Fault("vLLM killed", "SIGKILL; the guard starts it again", _kill),
     Fault("vLLM hung", "SIGSTOP of all its processes; the guard kills it and starts it again", _hang),
-    Fault("vLLM out of memory", "its address space may not grow; the guard starts it again", _take_memory),
+    Fault("vLLM out of memory", "no process of it gets memory any more; the guard starts it again", _take_memory, shows_after_s=30),
     Fault("vLLM's socket removed", "the file is unlinked; the guard starts vLLM again", _remove_socket),
     Fault("disk full", "the disk of vLLM's log and socket is filled, and vLLM killed", _fill_disk, _empty_disk, 20),
     Fault("configuration deleted", "guard.yaml is unlinked", _delete_config),
