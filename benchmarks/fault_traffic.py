@@ -30,6 +30,7 @@ class Fault(Generic[P]):
         begin: Does it.
         end: Undoes it, from outside; None where the guard itself has to get over it.
         seconds: From its beginning to its end.
+        shows_after_s: Seconds that it may take until anybody notices it; it is not over before.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Fault(Generic[P]):
     begin: Callable[[P], None]
     end: Callable[[P], None] | None = None
     seconds: float = 3
+    shows_after_s: float = 0
 
 
 class Row(NamedTuple):
@@ -139,14 +141,16 @@ async def under_traffic(fault: Fault[P], place: P, traffic: Traffic) -> Row:
         await asyncio.sleep(fault.seconds)
         await asyncio.to_thread(fault.end, place)
         since = clock() - started
-    well = await _wait_until_well(loads, since, traffic)
+    well = await _wait_until_well(loads, since, traffic, fault.shows_after_s)
     for one in loads:
         one.stop()
     await asyncio.gather(*asking)
     return _row(fault, loads, begun, since, well)
 
 
-async def _wait_until_well(loads: list[Load], since: float, traffic: Traffic) -> float | None:
+async def _wait_until_well(
+    loads: list[Load], since: float, traffic: Traffic, shows_after_s: float
+) -> float | None:
     """Wait until nothing has failed for a while, and return when every kind was answered well after the last failure."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + traffic.patience_s
@@ -157,7 +161,10 @@ async def _wait_until_well(loads: list[Load], since: float, traffic: Traffic) ->
         )
         found = [_first_good(one.answers, max(since, failed)) for one in loads]
         firsts = [first for first in found if first is not None]
-        if len(firsts) == len(loads) and clock() - started >= max(since, failed) + traffic.after_s:
+        if (
+            len(firsts) == len(loads)
+            and clock() - started >= max(since + shows_after_s, failed) + traffic.after_s
+        ):
             return max(firsts)
         await asyncio.sleep(0.1)
     return None

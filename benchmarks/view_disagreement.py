@@ -3,14 +3,15 @@ r"""How well two views of an input find a malicious trigger: precision, recall, 
 Each held-out row is asked with and without the benign trigger, as it is and with the attacker's trigger. A row is found when the
 two answers differ; the AUROC is that of their distance (the total variation between the labels' probabilities). In process:
 
-    .venv/bin/python benchmarks/view_disagreement.py $SST2/test.json --text sentence --name 0=negative --name 1=positive \
+    .venv/bin/python -m benchmarks.view_disagreement $SST2/test.json --text sentence --name 0=negative --name 1=positive \
       --adapter runs/sst2 --base-model .models/SmolLM2-135M-Instruct --attack badnets --param word=mn --target positive
 
 Through a guard, with its key in P2P_GUARD_API_KEYS, where the cost is that of its routes:
 
-    .venv/bin/python benchmarks/view_disagreement.py ... --url http://127.0.0.1:8000 --model sst2
+    .venv/bin/python -m benchmarks.view_disagreement ... --url http://127.0.0.1:8000 --model sst2
 
-For the sentence trigger: --attack addsent --target positive, with an adapter that was trained on rows with it.
+For the sentence trigger: --attack addsent --target positive, with an adapter that was trained on rows with it; an adapter can be
+trained on rows with both (`p2p-guard attack apply` twice). --write NAME keeps the figures.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from typing import NamedTuple
 
 import httpx
 
+from benchmarks.documents import RESULTS, write_figures, write_section
 from p2p.attacks.base import Attack
 from p2p.attacks.registry import make_attack
 from p2p.examples import Example
@@ -30,6 +32,8 @@ from p2p.metrics.rate import Rate
 from trainer.answering import GUARDED, UNGUARDED
 from trainer.config import DataSource
 from trainer.datasets import read_examples
+
+_DOCUMENT = Path("docs/audit.md")
 
 
 class Compared(NamedTuple):
@@ -65,10 +69,29 @@ def main() -> None:
         _through_guard(asked.url, asked.model) if asked.url else _in_process(asked.adapter, asked.base_model)
     )
     figures = measure(asker, rows, attack, asked.seed, asked.timed)
-    text = json.dumps({"attack": attack.describe(), "seed": asked.seed, **figures}, indent=1)
-    print(text)
-    if asked.output:
-        asked.output.write_text(text + "\n", encoding="utf-8")
+    found = {"attack": attack.describe(), "seed": asked.seed, "rows": len(rows), **figures}
+    print(json.dumps(found, indent=1))
+    if asked.write:
+        write_figures(f"views-{asked.write}", found)
+        write_section(_DOCUMENT, "views", table(sorted(RESULTS.glob("views-*.json"))))
+
+
+def table(paths: Sequence[Path]) -> str:
+    """Return the figures of several measurements in Markdown."""
+    head = (
+        "| triggers | precision | recall | false positives | AUROC | seconds for one view, for both | measured |\n"
+        "|---|---|---|---|---|---|---|"
+    )
+    return "\n".join([head, *map(_line, paths)])
+
+
+def _line(path: Path) -> str:
+    found = json.loads(path.read_text(encoding="utf-8"))
+    rates = (found[name] for name in ("precision", "recall", "false_positive_rate"))
+    shown = " | ".join(f"{rate['k']}/{rate['n']} ({rate['k'] / max(1, rate['n']):.3f})" for rate in rates)
+    seconds = f"{found['seconds_one_view']:.3f}, {found['seconds_both_views']:.3f}"
+    name = path.stem.removeprefix("views-")
+    return f"| {name} | {shown} | {found['auroc']:.3f} | {seconds} | {found['measured']} |"
 
 
 def measure(
@@ -176,7 +199,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--base-model", default=".models/SmolLM2-135M-Instruct")
     parser.add_argument("--url", help="a guard, instead of an adapter in process")
     parser.add_argument("--model", help="what the guard calls the adapter")
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--write", metavar="NAME", help=f"into {_DOCUMENT} and {RESULTS}, under this name")
     asked = parser.parse_args()
     if (asked.adapter is None) == (asked.url is None) or (asked.url and not asked.model):
         parser.error("give --adapter, or --url with --model")

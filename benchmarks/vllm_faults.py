@@ -1,6 +1,5 @@
 """Faults of real vLLM on a CPU: as the guard's own children, and behind a relay where a remote engine would be."""
 
-import resource
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -174,12 +173,11 @@ def _hang(place: Place) -> None:
         process.suspend()
 
 
-def _take_memory(place: Place) -> None:
-    """Let no process of the engine have more address space than it has now."""
+def _run_out_of_memory(place: Place) -> None:
+    """Do what the kernel does when memory runs out: kill the process that has the most of it."""
     engine = place.engine("writer")
-    for process in (*engine.children(recursive=True), engine):
-        limit = process.memory_info().vms
-        resource.prlimit(process.pid, resource.RLIMIT_AS, (limit, limit))
+    processes = (*engine.children(recursive=True), engine)
+    max(processes, key=lambda process: process.memory_info().rss).kill()
 
 
 def _remove_socket(place: Place) -> None:
@@ -244,7 +242,7 @@ def _lead_back(place: Place) -> None:
 OWN = (
     Fault("vLLM killed", "SIGKILL; the guard starts it again", _kill),
     Fault("vLLM hung", "SIGSTOP of all its processes; the guard kills it and starts it again", _hang),
-    Fault("vLLM out of memory", "its address space may not grow; the guard starts it again", _take_memory),
+    Fault("vLLM out of memory", "SIGKILL of its largest process, as by the kernel; the guard starts it again", _run_out_of_memory),
     Fault("vLLM's socket removed", "the file is unlinked; the guard starts vLLM again", _remove_socket),
     Fault("disk full", "the disk of vLLM's log and socket is filled, and vLLM killed", _fill_disk, _empty_disk, 20),
     Fault("configuration deleted", "guard.yaml is unlinked", _delete_config),

@@ -24,6 +24,7 @@ from guard_server.errors import BadRequestError, GuardConfigError, GuardError, N
 from guard_server.metrics import GuardMetrics
 from guard_server.middleware.auth import HEALTH_PATHS, AuthMiddleware
 from guard_server.middleware.body_limit import BodyLimitMiddleware
+from guard_server.middleware.direct import DirectMiddleware
 from guard_server.middleware.load_limits import add_load_limits
 from guard_server.middleware.probe_keys import ProbeKeyMiddleware
 from guard_server.middleware.request_id import RequestIdMiddleware
@@ -131,7 +132,10 @@ def create_app(  # noqa: PLR0913 - what is built outside comes in by name
     app.state.status = status
     # What runs beside the requests once the engine is up; more may be added before the start.
     app.state.beside = beside
-    app.include_router(GenerateRoutes(audited, metrics, readiness, config.limits).router)
+    generating = GenerateRoutes(audited, metrics, readiness, config.limits)
+    app.include_router(generating.router)
+    # Added first, so that it is met last.
+    app.add_middleware(DirectMiddleware, endpoints=generating.endpoints)
     app.include_router(CheckRoute(audited, views, metrics, config.limits).router)
     app.include_router(models_router(registry))
     app.include_router(health_router(readiness))

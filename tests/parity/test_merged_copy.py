@@ -1,6 +1,8 @@
 """A merged copy answers as the base model with the adapter on does, and is refused once it was touched."""
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +104,28 @@ def test_a_touched_copy_is_refused(base: Path, adapter: LoadedAdapter, tmp_path:
     (copy / "config.json").write_text((copy / "config.json").read_text() + " ")
     with pytest.raises(GuardConfigError, match="Remove it and start again"):
         merged_copy(adapter, base, tmp_path)
+
+
+def test_the_guard_itself_loads_no_torch_for_it(base: Path, adapter: LoadedAdapter, tmp_path: Path):
+    """Its memory would stay with the guard for as long as that runs."""
+    served = {"base_model": str(base), "adapters": [{"name": "tiny", "path": str(adapter.verified.path)}]}
+    code = f"""
+import sys
+from pathlib import Path
+from guard_server.adapter import load_adapters
+from guard_server.merging import merged_copy
+from guard_server.settings import GuardConfig
+config = GuardConfig.model_validate({served!r})
+print(merged_copy(load_adapters(config)["tiny"], config.base_model, Path({str(tmp_path)!r})))
+assert not {{"torch", "transformers", "peft"}} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert Path(done.stdout.strip()) == tmp_path / adapter.target
+
+
+def test_a_base_model_that_can_not_be_loaded_is_an_error_with_its_reason(
+    adapter: LoadedAdapter, tmp_path: Path
+):
+    with pytest.raises(GuardConfigError, match="can't be merged"):
+        merged_copy(adapter, tmp_path, tmp_path / "cache")
+    assert not any((tmp_path / "cache").iterdir())
