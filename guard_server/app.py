@@ -88,6 +88,7 @@ def create_app(  # noqa: PLR0913 - what is built outside comes in by name
         metrics,
         (lambda: fleet.is_up) if fleet else (lambda: True),
         (lambda: fleet.restarts) if fleet else (lambda: 0),
+        engine_of=fleet.engine_of if fleet else (lambda target: target),
     )
     lifecycle = make_lifecycle(config, pipeline, fleet or AlwaysLoaded(), readiness, metrics)
     beside: list[Callable[[], Awaitable[None]]] = [lifecycle.start, readiness.watch]

@@ -66,6 +66,10 @@ class Fleet:
         """How often children were started again, those that have ended since among them: it only grows."""
         return self._past_restarts + sum(child.restarts for child in self.children)
 
+    def engine_of(self, target: str) -> object:
+        """Return what is asked for a content name: the same for all adapters of one engine, or of one pool."""
+        return self._links.get(target, target)
+
     async def start(self) -> None:
         """Start every child and wait until all are up.
 
