@@ -29,7 +29,6 @@ from benchmarks import capacity_page
 from benchmarks.serve_overhead import CONCURRENCIES, Row, Subject, measure
 from benchmarks.serving_bed import Bed, Process, client_request, fast_engine, free_port, guard, make_bed
 from guard_server.answers import Outcome
-from guard_server.exposition import Exposition
 from guard_server.metrics import GuardMetrics
 
 _STREAMS = (0, 200, 1000)
@@ -151,7 +150,7 @@ def _scraped(adapters: int, *, usual: bool) -> Series:
     for at in range(adapters):
         _ask(metrics, f"adapter-{at}", usual=usual)
     started = time.process_time()
-    text = asyncio.run(Exposition(metrics.registry).text())
+    text = asyncio.run(metrics.exposition.text())
     seconds = time.process_time() - started
     series = sum(not line.startswith(b"#") for line in text.splitlines())
     return Series(adapters, usual, series, len(text), seconds)
