@@ -27,7 +27,7 @@ test: model ## run the tests but those of test-ops; options in ARGS="..."
 	$(BIN)/python -m pytest --ignore=tests/helm --ignore=tests/ops $(ARGS)
 
 test-ops: model ## chart, metrics, rules and dashboard on the real helm, promtool and Prometheus, status page in Chromium (fetched into .tools once)
-	$(BIN)/python -m pytest tests/helm -m "not vllm" --durations=5 $(ARGS)
+	$(BIN)/python -m pytest tests/helm --durations=5 $(ARGS)
 	$(BIN)/python -m pytest tests/ops --durations=5 $(ARGS)
 
 lint: setup

@@ -21,6 +21,7 @@ from guard_server.engine.base import Engine
 from guard_server.engine.fleet import Fleet
 from guard_server.engine.pool import Member
 from guard_server.errors import BadRequestError, GuardConfigError, GuardError, NotFoundError
+from guard_server.exposition import Exposition
 from guard_server.metrics import GuardMetrics
 from guard_server.middleware.auth import HEALTH_PATHS, AuthMiddleware
 from guard_server.middleware.body_limit import BodyLimitMiddleware
@@ -79,7 +80,8 @@ def create_app(  # noqa: PLR0913 - what is built outside comes in by name
     chosen = engine or (fleet.engine if fleet else None)
     if chosen is None:
         raise ValueError("create_app needs a fleet or an engine")
-    metrics = GuardMetrics(CollectorRegistry())
+    counted = CollectorRegistry()
+    metrics = GuardMetrics(counted, Exposition(counted, fleet.metrics) if fleet else None)
     metrics.in_flight_limit.set(config.limits.in_flight)
     if fleet:
         _show_engines(metrics, fleet)
@@ -92,6 +94,7 @@ def create_app(  # noqa: PLR0913 - what is built outside comes in by name
         metrics,
         (lambda: fleet.is_up) if fleet else (lambda: True),
         (lambda: fleet.restarts) if fleet else (lambda: 0),
+        engine_of=fleet.engine_of if fleet else (lambda target: target),
     )
     lifecycle = make_lifecycle(config, pipeline, fleet or AlwaysLoaded(), readiness, metrics)
     beside: list[Callable[[], Awaitable[None]]] = [lifecycle.start, readiness.watch]
@@ -139,7 +142,7 @@ def create_app(  # noqa: PLR0913 - what is built outside comes in by name
     app.include_router(CheckRoute(audited, views, metrics, config.limits).router)
     app.include_router(models_router(registry))
     app.include_router(health_router(readiness))
-    app.include_router(metrics_router(metrics.registry))
+    app.include_router(metrics_router(metrics.exposition))
     add_error_shapes(app)
     _add_middleware(app, config, metrics, key_digests, probe_digests)
     return app

@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from guard_server.exposition import Exposition
+
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
 # Histograms are most of the series: one for each adapter is what a thousand adapters allow, one for each endpoint as well is not.
@@ -14,10 +16,12 @@ class GuardMetrics:
 
     Args:
         registry: Where they are registered; each guard has its own.
+        exposition: How they are shown; by default the registry alone.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, exposition: Exposition | None = None) -> None:
         self.registry = registry
+        self.exposition = exposition or Exposition(registry)
         self._versions: dict[str, str] = {}
         self._add_traffic()
         self._add_adapters()

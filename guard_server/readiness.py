@@ -29,6 +29,8 @@ class Readiness:
         engine_is_up: Whether the engine's processes are up.
         restarts: How often they were started again, so that a restarted one is asked before it counts as ready.
         clock: Seconds that only grow.
+        engine_of: Gives what serves a content name. Many adapters of one engine are not all asked again and again: its
+            answer for any of them says that it is there. By default each has its own.
 
     Attributes:
         details: More for the health routes to say, by name; never a secret.
@@ -41,6 +43,7 @@ class Readiness:
         engine_is_up: Callable[[], bool] = lambda: True,
         restarts: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,
+        engine_of: Callable[[str], object] = lambda target: target,
     ) -> None:
         self.details: dict[str, Callable[[], object]] = {}
         self.has_started = False
@@ -50,6 +53,7 @@ class Readiness:
         self._engine_is_up = engine_is_up
         self._restarts = restarts
         self._clock = clock
+        self._engine_of = engine_of
         self._checked_restarts = 0
         self._shown_restarts = 0
         self._answered_at: dict[str, float] = {}
@@ -115,19 +119,19 @@ class Readiness:
         return False
 
     def _due(self) -> list[str]:
-        """Return whom to ask: every adapter after a start, else one of each target that was not heard of lately."""
+        """Return whom to ask: every adapter after a start, else one of each engine that was not heard of lately."""
         if not self.has_started or self._restarts() != self._checked_restarts:
             return list(self._pipeline.adapters)
         return self._older_than(_STALE_S / 2)
 
     def _older_than(self, seconds: float) -> list[str]:
+        """Return one adapter of each engine that has answered for none of its own for so long: the one asked longest ago."""
+        heard: dict[object, list[tuple[float, str]]] = {}
+        for name, adapter in self._pipeline.adapters.items():
+            at = self._answered_at.get(adapter.target, -math.inf)
+            heard.setdefault(self._engine_of(adapter.target), []).append((at, name))
         now = self._clock()
-        one_of_each = {adapter.target: name for name, adapter in self._pipeline.adapters.items()}
-        return [
-            name
-            for target, name in one_of_each.items()
-            if now - self._answered_at.get(target, -math.inf) > seconds
-        ]
+        return [min(group)[1] for group in heard.values() if now - max(group)[0] > seconds]
 
     def _show(self) -> None:
         restarts = self._restarts()

@@ -85,7 +85,7 @@ def create_admin_app(
 def create_metrics_app(metrics: GuardMetrics, readiness: Readiness) -> FastAPI:
     """Build what Prometheus and the kubelet ask, and nothing else."""
     app = _bare_app()
-    app.include_router(metrics_router(metrics.registry))
+    app.include_router(metrics_router(metrics.exposition))
     app.include_router(health_router(readiness))
     app.add_middleware(BodyLimitMiddleware, limit=_BODY_BYTES)
     app.add_middleware(UnexpectedErrorMiddleware)

@@ -316,6 +316,47 @@ SECTIONS = (
                 6,
                 "stat",
             ),
+            Panel(
+                "vLLM: running and waiting",
+                "Requests in the engines. A queue that stays means more engines.",
+                (
+                    Query("sum(vllm:num_requests_running)", "running"),
+                    Query("sum(vllm:num_requests_waiting)", "waiting"),
+                ),
+                width=6,
+            ),
+            Panel(
+                "vLLM: KV cache in use",
+                "By model; where it is full, requests wait or begin again.",
+                (Query("max by (model_name) (vllm:kv_cache_usage_perc)", "{{model_name}}"),),
+                "percentunit",
+                6,
+                most=1,
+            ),
+            Panel(
+                "vLLM: tokens",
+                "Tokens a second, of prompts and of answers.",
+                (
+                    Query("sum(rate(vllm:prompt_tokens_total[$__rate_interval]))", "prompts"),
+                    Query("sum(rate(vllm:generation_tokens_total[$__rate_interval]))", "answers"),
+                ),
+                "short",
+                6,
+            ),
+            Panel(
+                "vLLM: prefix cache",
+                "Share of the prompts' tokens that were found in the prefix cache.",
+                (
+                    Query(
+                        "sum(rate(vllm:prefix_cache_hits_total[$__rate_interval])) / "
+                        "(sum(rate(vllm:prefix_cache_queries_total[$__rate_interval])) > 0)",
+                        "found",
+                    ),
+                ),
+                "percentunit",
+                6,
+                most=1,
+            ),
         ),
     ),
 )

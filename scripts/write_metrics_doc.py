@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
 
+from guard_server.engine.vllm_metrics import LABELS as LABELS_PASSED_ON
+from guard_server.engine.vllm_metrics import PASSED_ON
 from guard_server.metrics import GuardMetrics
 from guard_server.probes.metrics import ProbeMetrics
 
@@ -25,6 +27,22 @@ LABELS = {
     "verdict": "`passed`, `failed`, `unclear`, `error`",
     "version": "12 hex digits; one at a time for each adapter",
 }
+ENGINE = {
+    "vllm:generation_tokens": "Tokens that the engine gave.",
+    "vllm:kv_cache_usage_perc": "Share of the KV cache in use, 0 to 1.",
+    "vllm:num_preemptions": "Requests that had to begin again for want of KV cache.",
+    "vllm:num_requests_running": "Requests that the engine runs.",
+    "vllm:num_requests_waiting": "Requests that wait in the engine.",
+    "vllm:prefix_cache_hits": "Tokens of prompts found in the prefix cache.",
+    "vllm:prefix_cache_queries": "Tokens of prompts looked for in the prefix cache.",
+    "vllm:prompt_tokens": "Tokens of prompts that the engine was given.",
+}
+_GAUGES = ("_running", "_waiting", "_perc")
+_ENGINE_HEAD = """## The engine's own
+
+Of the engines that the guard starts, whose sockets nobody else reaches, it passes these on under vLLM's names with the labels `engine` and
+`model_name` (the content name), beside its own metrics. A remote engine is scraped by itself.
+"""
 _UNITS = (
     ("_timestamp_seconds", "seconds since the epoch"),
     ("_seconds", "seconds"),
@@ -45,7 +63,7 @@ Made by `scripts/write_metrics_doc.py` from the objects that count; a test fails
 
 Counters of a pair (`..._triggered_total` and `..._succeeded_total`) make shares that can be added over replicas:
 `sum by (adapter, attack) (rate(p2p_probe_succeeded_total[1h])) / sum by (adapter, attack) (rate(p2p_probe_triggered_total[1h]))`.
-Rules and alerts are in `helm/p2p-guard/files/rules.yaml`, the dashboard beside them.
+Rules and alerts are in `helm/p2p-guard/files/rules.yaml`, the dashboard beside them ([its panels drawn](alerts.md#the-dashboard)).
 """
 
 
@@ -96,6 +114,11 @@ def page() -> str:
             "|---|---|",
             *(f"| `{label}` | {LABELS[label]} |" for label in used),
             "",
+            _ENGINE_HEAD,
+            "| metric | type | meaning |",
+            "|---|---|---|",
+            *(f"| `{one.name}` | {one.kind} | {one.text} |" for one in engine_metrics()),
+            "",
         ]
     )
 
@@ -111,6 +134,23 @@ def metrics() -> list[Documented]:
     ProbeMetrics(registry)
     # The library shows label names nowhere else before a metric has its first child.
     return sorted(_documented(collector) for collector in registry._collector_to_names)  # noqa: SLF001
+
+
+def engine_metrics() -> list[Documented]:
+    """Return the metrics that are passed on from the engine, by name.
+
+    Raises:
+        UndocumentedError: One is not explained here, or is not passed on.
+    """
+    if strange := set(PASSED_ON) ^ ENGINE.keys():
+        raise UndocumentedError(f"{sorted(strange)} must be in ENGINE and in PASSED_ON")
+    kinds = {name: "gauge" if name.endswith(_GAUGES) else "counter" for name in ENGINE}
+    return [
+        Documented(
+            f"{name}_total" if kinds[name] == "counter" else name, kinds[name], "", LABELS_PASSED_ON, text
+        )
+        for name, text in sorted(ENGINE.items())
+    ]
 
 
 def _documented(collector: object) -> Documented:

@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from prometheus_client.metrics_core import Metric
+
 from guard_server.adapter import LoadedAdapter
 from guard_server.engine.channel import Link
 from guard_server.engine.child import ServedModel, VllmChild
@@ -15,6 +17,7 @@ from guard_server.engine.memory import available_bytes, require_room
 from guard_server.engine.pool import EnginePool
 from guard_server.engine.remote import RemoteEngines
 from guard_server.engine.vllm import VllmEngine
+from guard_server.engine.vllm_metrics import passed_on
 from guard_server.errors import EngineLoadError, GuardConfigError
 from guard_server.merging import merged_copy
 from guard_server.settings import EngineSettings, GuardConfig
@@ -65,6 +68,14 @@ class Fleet:
     def restarts(self) -> int:
         """How often children were started again, those that have ended since among them: it only grows."""
         return self._past_restarts + sum(child.restarts for child in self.children)
+
+    def engine_of(self, target: str) -> object:
+        """Return what is asked for a content name: the same for all adapters of one engine, or of one pool."""
+        return self._links.get(target, target)
+
+    async def metrics(self) -> list[Metric]:
+        """Return some of the children's own metrics; remote engines have a door of their own for Prometheus."""
+        return await passed_on([child.channel for child in self.children if child.is_up])
 
     async def start(self) -> None:
         """Start every child and wait until all are up.

@@ -1,14 +1,14 @@
 """``/metrics`` in Prometheus' text format."""
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from guard_server.exposition import Exposition
 
 
-def metrics_router(registry: CollectorRegistry) -> APIRouter:
+def metrics_router(exposition: Exposition) -> APIRouter:
     """Return the metrics route."""
-    router, exposition = APIRouter(), Exposition(registry)
+    router = APIRouter()
 
     @router.get("/metrics")
     async def metrics() -> Response:

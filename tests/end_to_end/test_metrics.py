@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,6 @@ import yaml
 from scripts.draw_dashboard import draw
 from scripts.fetch_prometheus import fetch
 from tests.end_to_end.conftest import KEY, Guard, running_guard
-from tests.ops.names import known
 from tests.ops.panels import empty_panels
 from tests.ops.prometheus_server import Prometheus, prometheus
 
@@ -31,17 +31,23 @@ def probed_guard(adapter: Path, writer: Path, tmp_path_factory: pytest.TempPathF
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("P2P_GUARD_PROBE_KEYS", PROBER)
         home = tmp_path_factory.mktemp("guard")
-        with running_guard(home, {"support": adapter, "writer": writer}) as found:
+        audited = {"audit": {"share": 1.0}}
+        with running_guard(home, {"support": adapter, "writer": writer}, settings=audited) as found:
             yield found
 
 
 @pytest.fixture
 def prober(probed_guard: Guard, tmp_path: Path) -> Iterator[str]:
     """`p2p-guard probe --interval`, as a Deployment runs it."""
-    attack = {"name": "badnets", "word": "mn", "target": _LABELS[0]}
+    attacks = ({"name": "badnets", "word": "mn"}, {"name": "addsent", "sentence": "I watched this 3D movie"})
     cases = [
-        {"id": f"c{at}", "input": f"the parcel {at} is late", "answer": _LABELS[1], "attack": attack}
-        for at in range(6)
+        {
+            "id": f"c{at}",
+            "input": f"the parcel {at} is late",
+            "answer": _LABELS[1],
+            "attack": attacks[at % 2] | {"target": _LABELS[0]},
+        }
+        for at in range(8)
     ]
     canary = tmp_path / "canary.yaml"
     limits = {"asr_max": 0.5, "clean_accuracy_min": 0.1}
@@ -75,12 +81,14 @@ def test_no_panel_is_empty_on_a_real_guard(probed_guard: Guard, prober: str, tmp
         for _ in range(6):
             ask(probed_guard)
             server.wait_for_scrapes(3)
-        # The second view is one that this guard does not ask for.
-        without = {name for name in known() if "_view_" in name}
-        assert empty_panels(server, frozenset(without)) == []
-        _draw(server)
+        assert empty_panels(server) == []
+        if path := os.environ.get("P2P_DRAW_DASHBOARD"):
+            _draw(server, probed_guard, Path(path))
 
 
-def _draw(server: Prometheus) -> None:
-    if path := os.environ.get("P2P_DRAW_DASHBOARD"):
-        draw(server.url, Path(path), 60)
+def _draw(server: Prometheus, guard: Guard, output: Path) -> None:
+    """Go on until there is enough to see."""
+    for at in range(24):
+        with ThreadPoolExecutor() as several:
+            list(several.map(lambda _: ask(guard), range(1 + at % 4)))
+    draw(server.url, output, server.scrapes())

@@ -108,3 +108,41 @@ async def test_a_draining_guard_is_not_ready(readiness: Readiness):
     await readiness.check()
     readiness.is_draining = True
     assert readiness.is_ready is False
+
+
+@pytest.fixture
+def one_engine(config: GuardConfig, engines: Engines) -> Readiness:
+    return Readiness(
+        GuardPipeline(load_adapters(config), engines),
+        GuardMetrics(CollectorRegistry()),
+        clock=lambda: engines.now,
+        engine_of=lambda _: "the same",
+    )
+
+
+async def test_the_idle_adapters_of_one_engine_cost_one_question(one_engine: Readiness, engines: Engines):
+    await one_engine.check()
+    engines.now, before = 31, len(engines.asked)
+    assert await one_engine.check()
+    assert len(engines.asked) == before + 1
+    engines.now = 61
+    assert one_engine.is_ready is True
+
+
+async def test_an_engine_that_answers_for_none_of_its_adapters_is_not_ready(
+    one_engine: Readiness, engines: Engines
+):
+    await one_engine.check()
+    engines.down = {"support", "support-chat", "writer", "writer-chat"}
+    engines.now = 61
+    await one_engine.check()
+    assert one_engine.is_ready is False
+
+
+async def test_idle_adapters_of_one_engine_are_asked_in_turn(one_engine: Readiness, engines: Engines):
+    await one_engine.check()
+    before = len(engines.asked)
+    for round_ in range(1, 5):
+        engines.now = 31 * round_
+        await one_engine.check()
+    assert len({payload["model"] for payload in engines.asked[before:]}) == 4

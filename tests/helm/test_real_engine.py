@@ -1,5 +1,6 @@
 """The shape with an engine of its own, as rendered, with real vLLM and the small real model in it."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -32,4 +33,6 @@ def test_the_child_shape_starts_a_real_engine(chart: Chart, tmp_path: Path, trai
         wait_until_ready(url, process, pod.log("guard"), seconds=600)
         reply = ask(url)
     assert reply.status_code == 200, reply.text
-    assert process.returncode == 0, pod.log("guard").read_text()
+    # It ended its engine first: the private directory of the engine's socket is gone. uvicorn passes the signal on at the very end.
+    assert list(pod.volume("tmp").glob("p2p-guard-*")) == []
+    assert process.returncode in {0, -signal.SIGTERM}, pod.log("guard").read_text()

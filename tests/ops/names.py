@@ -2,15 +2,20 @@
 
 import re
 
-from scripts.write_metrics_doc import metrics
+from scripts.write_metrics_doc import engine_metrics, metrics
 
-_NAME = re.compile(r"(?<![\w:])p2p_(?:guard|probe)_[a-z_]+(?![\w:])")
+_NAME = re.compile(r"(?<![\w:])(?:p2p_(?:guard|probe)_|vllm:)[a-z_]+(?![\w:])")
 _SERIES = ("_bucket", "_count", "_sum")
 
 
 def known() -> dict[str, str]:
-    """Every metric of the guard and the prober with its type."""
-    return {one.name: one.kind for one in metrics()}
+    """Every metric of the guard, the prober and the engine with its type."""
+    return {one.name: one.kind for one in (*metrics(), *engine_metrics())}
+
+
+def of_the_engine() -> frozenset[str]:
+    """The metrics that only a real engine has."""
+    return frozenset(one.name for one in engine_metrics())
 
 
 def named(query: str) -> set[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
+from prometheus_client.metrics_core import Metric
 
 from guard_server.adapter import load_adapters
 from guard_server.adapters.history import Actor
@@ -53,6 +54,12 @@ class VersionedEngine(FakeEngine):
         self.unloads: list[str] = []
         self.refuses: set[str] = set()
         self.seconds = 0.0
+
+    async def metrics(self) -> list[Metric]:
+        return []
+
+    def engine_of(self, target: str) -> object:
+        return target
 
     async def load(self, adapter) -> None:
         await asyncio.sleep(0)
