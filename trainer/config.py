@@ -379,10 +379,8 @@ class TrainConfig(Settings):
     def _can_be_screened_twice(self) -> Self:
         if self.selection.second_round is None:
             return self
-        if self.selection.method is not SelectionMethod.SCREENED or self.defence != "p2p":
-            raise ValueError(
-                "selection.second_round is for defence `p2p` with selection.method `screened`: others have no first round"
-            )
+        if self.defence != "p2p":
+            raise ValueError("selection.second_round is for defence `p2p`: without one nothing is selected")
         if self.task.kind == "generation":
             raise ValueError(
                 "selection.second_round is for labels: it isn't available for free text. Leave it out"

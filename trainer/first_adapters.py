@@ -97,6 +97,9 @@ class FirstAdapters:
             folder.forget()
         # Read back even when it was written a moment ago: a run that is taken up sees the same.
         found = _read(said, asked)
+        self._run.console.print(
+            f"  asked about {len(asked):,} rows in both views; with its training {found.seconds:.0f} s"
+        )
         self.cost = {
             "tokens": self.cost["tokens"] + found.tokens,
             "seconds": self.cost["seconds"] + found.seconds,
@@ -111,19 +114,23 @@ class FirstAdapters:
         model = loaded.model
         kept = get_peft_model_state_dict(model, save_embedding_layers=False)
         fresh = {name: weight.detach().cpu().clone() for name, weight in kept.items()}
-        random = torch.get_rng_state()
         try:
-            state = self._fit(loaded, folder, selection)
-            model.train(mode=False)
-            started = time.monotonic()
-            views = self._ask(loaded, asked)
-            seconds = state["seconds"] + time.monotonic() - started
-            return _Said([row.id for row in asked], views, state["tokens"], seconds)
+            with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+                return self._said(loaded, folder, selection, asked)
         finally:
             # The final training begins as if nothing had been here.
             put_adapter(model, fresh)
             model.train()
-            torch.set_rng_state(random)
+
+    def _said(
+        self, loaded: Loaded, folder: RunFolder, selection: Selection, asked: Sequence[Example]
+    ) -> "_Said":
+        state = self._fit(loaded, folder, selection)
+        loaded.model.train(mode=False)
+        started = time.monotonic()
+        views = self._ask(loaded, asked)
+        seconds = state["seconds"] + time.monotonic() - started
+        return _Said([row.id for row in asked], views, state["tokens"], seconds)
 
     def _fit(self, loaded: Loaded, folder: RunFolder, selection: Selection) -> dict[str, Any]:
         run, settings = self._run, first_training(self._run.config)

@@ -165,7 +165,7 @@ def test_a_person_is_told_which_adapter_is_trained_and_what_came_of_it(twice: di
     ("changes", "said"),
     [
         ({"selection": TWICE | {"method": "random"}}, "others have no first round"),
-        ({"defence": "none"}, "others have no first round"),
+        ({"defence": "none"}, "without one nothing is selected"),
         ({"task": {"kind": "generation"}}, "isn't available for free text"),
         ({"training": {"throwaway_module": True}}, "throwaway_module"),
     ],

@@ -1,6 +1,8 @@
 """What the selection stage is told: one block, in the YAML of a run and in that of a suite."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from p2p.selection import SelectionMethod
 from trainer.selection.screening import ScreeningSettings
@@ -25,3 +27,11 @@ class SelectionSettings(BaseModel):
     rho: float = Field(default=0.33, gt=0, le=1)
     screening: ScreeningSettings = ScreeningSettings()
     second_round: SecondRoundSettings | None = None
+
+    @model_validator(mode="after")
+    def _has_a_first_round(self) -> Self:
+        if self.second_round and self.method is not SelectionMethod.SCREENED:
+            raise ValueError(
+                "selection.second_round is for selection.method `screened`: others have no first round"
+            )
+        return self
