@@ -80,7 +80,7 @@ def measure_rates(bed: Bed, seconds: float) -> list[Row]:
         stack.enter_context(on_cores(others))
         engine = stack.enter_context(fast_engine(bed))
         with on_cores(own):
-            served = stack.enter_context(guard(bed, [engine.port], port=free_port()))
+            served = stack.enter_context(guard(bed, [engine], port=free_port()))
         subject = Subject("guard", served, is_guard=True)
         return [
             measure(bed, subject, task, concurrency, seconds, stream=stream)
@@ -95,7 +95,7 @@ def measure_streams(bed: Bed) -> list[Streams]:
     limit = 2 * max(_STREAMS)
     with (
         fast_engine(bed, *idle) as engine,
-        guard(bed, [engine.port], port=free_port(), in_flight=limit) as served,
+        guard(bed, [engine], port=free_port(), in_flight=limit) as served,
     ):
         return uvloop.run(_open_more_and_more(served, engine))
 

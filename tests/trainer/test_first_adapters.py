@@ -15,11 +15,11 @@ from rich.console import Console
 from p2p.examples import Example
 from p2p.manifest import sha256_file, verify_adapter
 from tests.trainer.conftest import QUIET
+from trainer.adapter_model import answer_loss
 from trainer.answering import Answerer
 from trainer.config import TrainConfig
 from trainer.errors import CheckpointError, ConfigError, InterruptedRunError
 from trainer.first_adapters import both_views
-from trainer.fitting import answer_loss
 from trainer.processes import Processes
 from trainer.recipe import train
 from trainer.selection.second_round import Views
