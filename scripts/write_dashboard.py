@@ -95,6 +95,7 @@ SECTIONS = (
                 (
                     Query(_gauge("probe_attack_success_lower_ratio", _BY_ATTACK), f"{_ATTACK} low"),
                     Query(_gauge("probe_attack_success_upper_ratio", _BY_ATTACK), f"{_ATTACK} high"),
+                    Query(_gauge("probe_limit_ratio", more=', limit="asr_max"'), "{{adapter}} limit"),
                 ),
                 "percentunit",
                 most=1,
