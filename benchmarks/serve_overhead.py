@@ -2,7 +2,7 @@
 
 The engine is ``benchmarks/fast_engine.py``, which answers at once; nginx is the floor of what a proxy costs. ``cpu`` is the processor time
 (user and system) of the process that is measured, a request; unlike latency and rate it hardly depends on what else the machine does.
-With ``--engine URL`` the guard stands before a real vLLM that is reached there, and serves what ``--guard-url`` names.
+What it costs before a real vLLM is in ``benchmarks/vllm_overhead.py``.
 
     .venv/bin/python -m benchmarks.serve_overhead --seconds 5
     .venv/bin/python -m benchmarks.serve_overhead --peer nginx --peer litellm --write
