@@ -1,6 +1,6 @@
 """Random input for what reads foreign bytes. ``P2P_FUZZ_EXAMPLES`` sets how many cases each test tries, 100 by default.
 
-P2P_FUZZ_EXAMPLES=1000000 .venv/bin/python -m pytest tests/fuzz -q
+A million in all, in fresh processes: sh scripts/fuzz.sh 50 1430
 """
 
 import os
