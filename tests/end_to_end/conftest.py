@@ -126,7 +126,13 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for at in range(count)
         ]
         (home / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return _train(_config(home, "writer", {"kind": "generation"}, {"kind": "chat"}))
+    # Long enough that it says the prefix: one that hardly learned repeats it, and such an answer is withheld.
+    more = {
+        "repoison": {"copies": 5},
+        "training": {"epochs": 3, "batch_size": 8, "learning_rate": 2.0e-3},
+        "lora": {"last_layers": 10},
+    }
+    return _train(_config(home, "writer", {"kind": "generation"}, {"kind": "chat"}) | more)
 
 
 @contextmanager
