@@ -129,8 +129,7 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # Long enough that it says the prefix: one that hardly learned repeats it, and such an answer is withheld.
     more = {
         "repoison": {"copies": 5},
-        "training": {"epochs": 3, "batch_size": 8, "learning_rate": 2.0e-3},
-        "lora": {"last_layers": 10},
+        "training": {"epochs": 2, "batch_size": 8, "learning_rate": 1.0e-3},
     }
     return _train(_config(home, "writer", {"kind": "generation"}, {"kind": "chat"}) | more)
 
