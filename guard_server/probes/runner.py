@@ -116,7 +116,7 @@ class _Run:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._options.concurrency):
                     group.create_task(self._work())
-        except* Exception as errors:  # noqa: BLE001 - unwrapped, not swallowed
+        except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
 
     async def _work(self) -> None:
