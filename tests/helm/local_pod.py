@@ -109,8 +109,10 @@ class LocalPod:
             lines += _bound(
                 self._volumes[mount["name"]], root, mount["mountPath"], mount.get("readOnly", False)
             )
-        for directory in (*(Path("/") / name for name in _SYSTEM), Path(sys.base_prefix), VENV, ROOT):
-            if directory.is_dir() and not (str(directory).startswith("/usr/") or directory == Path("/usr/")):
+        # The interpreter of the system lies in /usr, which is there already.
+        system = [Path("/") / name for name in _SYSTEM]
+        for directory in dict.fromkeys([*system, Path(sys.base_prefix), VENV, ROOT]):
+            if directory.is_dir() and Path("/usr") not in directory.parents:
                 lines += _bound(directory.resolve(), root, str(directory), read_only=True)
         # A clean root has what the volumes need and nothing that can be written to.
         lines += [f"mount -o remount,ro {root}", f"cd {root}", "pivot_root . .", "umount -l .", "cd /"]
