@@ -3,15 +3,21 @@
 import hashlib
 import json
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic import BaseModel
 
+from p2p.selection import SelectionMethod
 from trainer.bench.digests import by_content
-from trainer.bench.suite import Cell, Suite
+from trainer.bench.suite import Cell, DefenceSpec, Suite
+from trainer.defences.registry import DEFENCES
 
 METHOD_VERSION: Final = 1
-"""Raise it when a change of code or of a default changes figures; cells of another version are measured anew."""
+"""Raise it when a change of code changes figures; cells of another version are measured anew."""
+
+FIRST_DEFAULTS: Final = MappingProxyType({("selection", "rho"): 0.2, ("repoison", "link_breaking"): 0.5})
+"""What a default was before it was moved, by block and field: cells that said the value of today stay what they were."""
 
 
 def cell_key(suite: Suite, cell: Cell, base_model: str, data: Path) -> str:
@@ -36,7 +42,7 @@ def cell_key(suite: Suite, cell: Cell, base_model: str, data: Path) -> str:
         # What of these two holds for the data set and the defence stands above.
         "dataset": _changed(dataset, leave_out={"lora", "training"}),
         "case": _changed(case),
-        "defence": _changed(defence, leave_out={"lora", "training"}),
+        "defence": _changed_defence(defence),
         "seed": cell.seed,
     }
     told = json.dumps(by_content(content, data), sort_keys=True)
@@ -46,3 +52,23 @@ def cell_key(suite: Suite, cell: Cell, base_model: str, data: Path) -> str:
 def _changed(block: BaseModel, leave_out: set[str] | None = None) -> dict[str, Any]:
     """Leave defaults out: a setting that is new leaves the cells of those who do not use it as they are."""
     return block.model_dump(mode="json", exclude_defaults=True, exclude=leave_out)
+
+
+def _changed_defence(defence: DefenceSpec) -> dict[str, Any]:
+    """As :func:`_changed`; but a default that was moved is compared with what it was at first, where it decides anything."""
+    told = _changed(defence, leave_out={"lora", "training"})
+    for (name, field), first in FIRST_DEFAULTS.items():
+        block = getattr(defence, name).model_dump(mode="json")
+        values = {key: value for key, value in told.pop(name, {}).items() if key != field}
+        if _decides(defence, field) and block[field] != first:
+            values[field] = block[field]
+        if values:
+            told[name] = values
+    return told
+
+
+def _decides(defence: DefenceSpec, field: str) -> bool:
+    takes = DEFENCES[defence.defence].model_fields
+    if field == "rho":
+        return "select" in takes and defence.selection.method != SelectionMethod.TRUSTED
+    return "repoison" in takes

@@ -1,0 +1,50 @@
+"""Keys of cells when a default moves: what a suite said before and what it says now are told apart by their effect alone."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.trainer.bench.conftest import suite_of
+from trainer.bench.keys import FIRST_DEFAULTS, cell_key
+from trainer.bench.suite import DefenceSpec, Suite, cells_of
+
+
+def key_of(defence: dict[str, Any]) -> str:
+    content = suite_of() | {"defences": {"one": defence}, "grid": [{"cases": ["word"], "defences": ["one"]}]}
+    suite = Suite.model_validate(content)
+    return cell_key(suite, cells_of(suite)[0], "base", Path("nowhere"))
+
+
+def p2p(selection: dict[str, Any], repoison: dict[str, Any]) -> str:
+    return key_of({"defence": "p2p", "selection": selection, "repoison": repoison})
+
+
+SCREENED, BREAKING = {"method": "screened", "rho": 0.33}, {"link_breaking": 0.7}
+
+
+def test_what_is_not_said_is_what_the_default_is_today():
+    assert p2p({"method": "screened"}, {}) == p2p(SCREENED, BREAKING)
+
+
+@pytest.mark.parametrize(
+    ("selection", "repoison"), [(SCREENED | {"rho": 0.2}, BREAKING), (SCREENED, {"link_breaking": 0.5})]
+)
+def test_what_the_default_was_is_another_cell(selection: dict[str, Any], repoison: dict[str, Any]):
+    assert p2p(selection, repoison) != p2p(SCREENED, BREAKING)
+
+
+def test_a_moved_default_is_told_beside_others():
+    assert p2p(SCREENED, BREAKING | {"copies": 2}) != p2p(SCREENED, BREAKING)
+    assert p2p(SCREENED, BREAKING | {"copies": 2}) != p2p(SCREENED, {"copies": 2, "link_breaking": 0.5})
+
+
+def test_a_share_that_decides_nothing_leaves_the_key():
+    assert p2p({"method": "trusted"}, BREAKING) == p2p({"method": "trusted", "rho": 0.2}, BREAKING)
+    assert key_of({"defence": "none"}) == key_of({"defence": "none", "repoison": {"link_breaking": 0.5}})
+
+
+@pytest.mark.parametrize(("block", "field"), FIRST_DEFAULTS)
+def test_a_moved_default_has_moved(block: str, field: str):
+    today = DefenceSpec.model_validate({"defence": "none"})
+    assert getattr(getattr(today, block), field) != FIRST_DEFAULTS[block, field]
