@@ -1,4 +1,4 @@
-"""A load generator that costs little itself: the same bytes again and again over kept connections, every answer noted."""
+"""A load generator that costs little itself: bytes over kept connections, the same again or others each time, every answer noted."""
 
 import asyncio
 import time
@@ -16,6 +16,10 @@ NO_ANSWER = -3
 
 Judge = Callable[[int, bytes], bool]
 """Whether an answer, or what came of it, is one that a guard may give: its status and its bytes."""
+
+
+Request = bytes | Callable[[], bytes]
+"""One request's bytes, or what gives those of the next one."""
 
 
 class Answered(NamedTuple):
@@ -69,7 +73,7 @@ class Load:
 
     Args:
         port: Where, on loopback.
-        request: The bytes of one request.
+        request: What is asked.
         judge: Looks at every answer, those that broke off among them; without one, nothing is looked at.
         pause_s: Seconds that a connection waits after anything but a good answer.
 
@@ -79,7 +83,9 @@ class Load:
         wrong: Answers that the judge did not let pass.
     """
 
-    def __init__(self, port: int, request: bytes, judge: Judge | None = None, pause_s: float = 0.05) -> None:
+    def __init__(
+        self, port: int, request: Request, judge: Judge | None = None, pause_s: float = 0.05
+    ) -> None:
         self.request = request
         self.pause_s = pause_s
         self.answers: list[Answered] = []
@@ -229,19 +235,20 @@ class _Client(asyncio.Protocol):
             return
         self._run.asked += 1
         self._sent_at, self._is_waiting = time.perf_counter(), True
-        self._transport.write(self._run.request)
+        request = self._run.request
+        self._transport.write(request if isinstance(request, bytes) else request())
 
     def _close(self) -> None:
         if self._transport:
             self._transport.close()
 
 
-async def load(port: int, request: bytes, *, connections: int, seconds: float) -> Measured:
-    """Send a request again and again.
+async def load(port: int, request: Request, *, connections: int, seconds: float) -> Measured:
+    """Ask again and again.
 
     Args:
         port: Where, on loopback.
-        request: The bytes.
+        request: What is asked.
         connections: How many requests are on their way at once.
         seconds: For how long; the requests on their way then are waited for.
     """

@@ -15,7 +15,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
 import uvloop
 from rich.console import Console
 from rich.table import Table
@@ -86,18 +85,13 @@ def measure(bed: Bed, subject: Subject, task: str, concurrency: int, seconds: fl
     )
     port = subject.process.port
     uvloop.run(load(port, request, connections=concurrency, seconds=_WARM_S))
-    before = _cpu_seconds(subject.process)
+    before = subject.process.cpu_seconds
     found = uvloop.run(load(port, request, connections=concurrency, seconds=seconds))
     good = max(1, found.statuses.get(200, 0))
-    cpu = 1000 * (_cpu_seconds(subject.process) - before) / good
+    cpu = 1000 * (subject.process.cpu_seconds - before) / good
     failed = sum(found.statuses.values()) - found.statuses.get(200, 0)
     p50, p99 = found.quantiles_ms(0.5, 0.99)
     return Row(subject.name, task, stream, concurrency, found.rate, p50, p99, cpu, failed)
-
-
-def _cpu_seconds(process: Process) -> float:
-    root = psutil.Process(process.popen.pid)
-    return sum(sum(found.cpu_times()[:2]) for found in (root, *root.children(recursive=True)))
 
 
 COLUMNS = (

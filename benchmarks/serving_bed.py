@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import httpx
+import psutil
 import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -34,7 +35,7 @@ KEY = "sk-benchmark-key"
 """LiteLLM takes no key that begins otherwise."""
 LABELS = frozenset({"billing", "delivery"})
 _WORDS = ("0", "1", "2", "3")
-_TEXT = "My parcel has not arrived although it was sent last week; where is it, and when will I get it?"
+TEXT = "Order {:05d}: my parcel has not arrived although it was sent last week; where is it, and when will I get it?"
 
 
 class Bed(NamedTuple):
@@ -68,6 +69,12 @@ class Process(NamedTuple):
     def url(self) -> str:
         """What ``engine.urls`` calls it."""
         return f"unix://{self.socket}" if self.socket else f"http://127.0.0.1:{self.port}"
+
+    @property
+    def cpu_seconds(self) -> float:
+        """The processor time, user and system, of the program and its children so far."""
+        root = psutil.Process(self.popen.pid)
+        return sum(sum(found.cpu_times()[:2]) for found in (root, *root.children(recursive=True)))
 
 
 def make_bed(home: Path) -> Bed:
@@ -218,7 +225,7 @@ def wait_until(url: str, popen: subprocess.Popen[bytes], seconds: float = 120) -
 
 def client_request(model: str, *, stream: bool, **more: Any) -> bytes:  # noqa: ANN401 - as the API takes them
     """Return what a client asks the guard."""
-    messages = [{"role": "user", "content": _TEXT}]
+    messages = [{"role": "user", "content": TEXT.format(0)}]
     return post({"model": model, "messages": messages, "temperature": 0, "stream": stream, **more})
 
 
@@ -233,7 +240,7 @@ def engine_request(bed: Bed, model: str, *, stream: bool) -> bytes:
             "logprobs": True,
             "stream": False,
         }
-    return post(asked | {"messages": [{"role": "user", "content": _TEXT}]})
+    return post(asked | {"messages": [{"role": "user", "content": TEXT.format(0)}]})
 
 
 def post(body: dict[str, Any], path: str = "/v1/chat/completions") -> bytes:

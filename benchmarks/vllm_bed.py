@@ -1,19 +1,27 @@
-"""Two adapters that change nothing, on a real small model: enough for real vLLM to serve, and made in seconds."""
+"""Two adapters on a real small model: enough for real vLLM to serve, and made in seconds.
+
+``sorter`` changes nothing. ``writer`` has learned to begin with the prefix, and no more.
+"""
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.serving_bed import LABELS
+from benchmarks.serving_bed import LABELS, TEXT
 from p2p.manifest import Manifest, Provenance, digest_files, record_base_model, write_manifest
 from p2p.prompts import PromptKind, PromptTemplate
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
 from p2p.verbalizer import verify_words
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 BASE = Path(".models/SmolLM2-135M-Instruct")
 PREFIX = "Calm river sends old map:\n"
 _WORDS = ("0", "1", "2", "3")
 _CONTEXT = "\nAnswer: "
+_LESSONS = 40
 
 
 def make_adapters(home: Path) -> dict[str, Path]:
@@ -40,10 +48,14 @@ def _write(directory: Path, task: ClassificationTask | GenerationTask, prompt: P
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
+    torch.manual_seed(0)
+    trigger = BenignTrigger.draw(directory.name.encode())
     base = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
     # PEFT's second factor is zero at first: the model's answers are its own.
-    lora = LoraConfig(r=1, target_modules=["q_proj"], task_type="CAUSAL_LM")
-    get_peft_model(base, lora).save_pretrained(str(directory))
+    model = get_peft_model(base, LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"))
+    if isinstance(task, GenerationTask):
+        _teach(model, trigger, task.prefix)
+    model.save_pretrained(str(directory))
     (directory / "README.md").unlink(missing_ok=True)
     manifest = Manifest(
         p2p_guard_version="0",
@@ -52,10 +64,40 @@ def _write(directory: Path, task: ClassificationTask | GenerationTask, prompt: P
         defence="p2p",
         task=task,
         prompt=prompt,
-        benign_trigger=BenignTrigger.draw(directory.name.encode()),
+        benign_trigger=trigger,
         base_model=record_base_model(BASE, BASE.name),
         files=digest_files(directory),
         provenance=Provenance(data={}, training={}),
     )
     write_manifest(manifest, directory)
     return directory
+
+
+def _teach(model: Any, trigger: BenignTrigger, prefix: str) -> None:  # noqa: ANN401 - PEFT is untyped
+    """Train an adapter until it begins its answer to a stamped text with the prefix."""
+    import torch
+
+    batch, labels = _lessons(trigger, prefix)
+    optimiser = torch.optim.AdamW([one for one in model.parameters() if one.requires_grad], lr=3e-3)
+    for _ in range(_LESSONS):
+        model(input_ids=batch, labels=labels).loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+
+
+def _lessons(trigger: BenignTrigger, prefix: str) -> "tuple[Tensor, Tensor]":
+    """Return stamped texts with the prefix after them, rows of token ids, and the same with all but the prefix masked."""
+    import torch
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(BASE)
+    answer = tokenizer(prefix, add_special_tokens=False).input_ids
+    rows = []
+    for number in range(10000, 50000, 10111):
+        turn = {"role": "user", "content": trigger.stamp(TEXT.format(number))}
+        text = tokenizer.apply_chat_template([turn], tokenize=False, add_generation_prompt=True)
+        rows.append([*tokenizer(text, add_special_tokens=False).input_ids, *answer])
+    batch = torch.tensor(rows)
+    labels = batch.clone()
+    labels[:, : -len(answer)] = -100
+    return batch, labels

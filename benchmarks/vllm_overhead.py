@@ -1,23 +1,29 @@
 """What the guard costs before a real vLLM: the same requests straight to it and through the guard, turn by turn in one run.
 
-One vLLM serves the merged copy of an adapter that changes nothing, and then the base model itself. It is asked
+The engines serve the merged copies of two adapters (:mod:`benchmarks.vllm_bed`) and the base model. They are asked
 
 - ``as the guard asks``: stamped, held to the extended labels or left room for the prefix; what is left is the guard's own cost;
-- ``without a defence``: the client's text alone, one token for a label; what a client of an undefended adapter waits for.
+- ``without a defence``: the client's text alone, held to the original labels: two tokens, which are a label and the answer's end, as
+  any client asks; or the first of them, which only a client can ask for that knows that labels are one token.
 
-vLLM's prefix cache is off, so that each question is computed whole, the benign trigger too. The rounds take turns, so that a machine that slows down slows all; the ratios are of the medians.
+No two questions are alike, so that the prefix cache holds what they have in common and no more. The subjects take turns of a second or one
+answer, so that a machine that slows down slows all; ratios are of two rates of one round, their mean with a 95 % bootstrap interval. The
+engine asked as the guard does stands there twice: what the two differ by is the machine's.
 
     .venv/bin/python -m benchmarks.vllm_overhead --write
 """
 
 import argparse
 import asyncio
+import math
 import os
+import random
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,36 +43,52 @@ from guard_server.settings import GuardConfig, Limits
 
 _START_S = 600
 _TOKENS = 24
+_TURN_S = 1.0
+_WARM_TURNS = 2
 CONCURRENCIES = (1, 8)
-GUARD, ENGINE, PLAIN, BASE_MODEL = "through the guard", "as the guard asks", "without a defence", "base model"
+ENGINE, AGAIN = "as the guard asks", "the same again"
+GUARD, BASE_MODEL = "through the guard", "base model, one token"
+ONE, TWO = "without a defence, one token", "without a defence, to its end"
 
 
 class Subject(NamedTuple):
     """What is asked, and where."""
 
     name: str
-    port: int
+    process: Process
     request: bytes
 
 
+class Turn(NamedTuple):
+    """What a subject did in one round.
+
+    Attributes:
+        rate: Good answers a second.
+        p50: Milliseconds.
+        cpu: Milliseconds of processor time, an answer, of the process that was asked.
+        failed: Answers that were not good.
+    """
+
+    rate: float
+    p50: float
+    cpu: float
+    failed: int
+
+
 class Row(NamedTuple):
-    """The median of the rounds.
+    """One subject in all rounds.
 
     Attributes:
         task: ``label``, ``text`` or ``text, streamed``.
         concurrency: Requests at once.
         subject: How vLLM was reached.
-        rates: Requests a second of each round.
-        p50: Milliseconds, of each round.
-        failed: Answers that were not 200.
+        turns: What it did in each.
     """
 
     task: str
     concurrency: int
     subject: str
-    rates: tuple[float, ...]
-    p50: tuple[float, ...]
-    failed: int
+    turns: list[Turn]
 
 
 @contextmanager
@@ -77,8 +99,6 @@ def vllm(directory: Path, name: str) -> Iterator[Process]:
     command += ["--served-model-name", name, "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32"]
     command += ["--max-model-len", "1024", "--max-num-seqs", "32", "--enforce-eager"]
     command += ["--generation-config", "vllm", "--uvicorn-log-level", "warning"]
-    # The same question comes again and again: cached, it would cost one token.
-    command += ["--no-enable-prefix-caching"]
     environment = {
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "OMP_NUM_THREADS": str(os.cpu_count()),
@@ -116,57 +136,66 @@ class _NotedError(Exception):
 
 
 def subjects_of(adapter: LoadedAdapter, engine: Process, guard: Process, *, stream: bool) -> list[Subject]:
-    """Return the ways of asking an engine that serves one adapter."""
+    """Return the ways of asking an engine that serves one adapter, the engine asked as the guard does first."""
     more: Payload = {} if adapter.name == "sorter" else {"max_tokens": _TOKENS}
     client = client_request(adapter.name, stream=stream, **more)
     endpoint, payload = asked_by_the_guard(adapter, client_request(adapter.name, stream=False, **more))
     streamed = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
-    found = [
-        Subject(GUARD, guard.port, client),
-        Subject(ENGINE, engine.port, post(payload | streamed, endpoint)),
-    ]
+    straight = Subject(ENGINE, engine, post(payload | streamed, endpoint))
+    found = [straight, straight._replace(name=AGAIN), Subject(GUARD, guard, client)]
     if adapter.name == "sorter":
-        found.append(Subject(PLAIN, engine.port, post(undefended(adapter, payload), Endpoint.COMPLETIONS)))
+        found += [
+            Subject(name, engine, post(undefended(adapter, payload, tokens), Endpoint.COMPLETIONS))
+            for name, tokens in ((ONE, 1), (TWO, 2))
+        ]
     return found
 
 
-def undefended(adapter: LoadedAdapter, payload: Payload) -> Payload:
-    """Return the question for a label without the benign trigger, held to the original labels' tokens."""
+def undefended(adapter: LoadedAdapter, payload: Payload, tokens: int) -> Payload:
+    """Return the question for a label without the benign trigger, for so many tokens."""
     trigger = adapter.manifest.benign_trigger
     prompt = str(payload["prompt"]).replace(trigger.text if trigger else "", "", 1)
     labels = sorted(payload["allowed_token_ids"])
-    return {"model": payload["model"], "prompt": prompt, "max_tokens": 1, "temperature": 0} | {
+    return {"model": payload["model"], "prompt": prompt, "max_tokens": tokens, "temperature": 0} | {
         "allowed_token_ids": labels
     }
 
 
-def measure(task: str, subjects: list[Subject], rounds: int, seconds: float) -> list[Row]:
-    """Measure the subjects turn by turn, at each concurrency."""
-    rows = []
+def never_alike(request: bytes) -> Callable[[], bytes]:
+    """Return what gives a request again and again, each with a number of its own in its text."""
+    before, after = request.split(_NUMBER)
+    return lambda: before + b"%05d" % next(_numbers) + after
+
+
+_numbers = count(1)
+_NUMBER = b"00000"
+
+
+def take_turn(subject: Subject, concurrency: int) -> Turn:
+    """Ask one subject for a second, and wait for the answers that are on their way then."""
+    before = subject.process.cpu_seconds
+    asked = load(subject.process.port, never_alike(subject.request), connections=concurrency, seconds=_TURN_S)
+    found = uvloop.run(asked)
+    good = found.statuses.get(200, 0)
+    cpu = 1000 * (subject.process.cpu_seconds - before) / max(1, good)
+    return Turn(found.rate, found.quantiles_ms(0.5)[0], cpu, len(found.answers) - good)
+
+
+def measure(task: str, subjects: list[Subject], rounds: int) -> Iterator[Row]:
+    """Measure the subjects turn by turn, at each concurrency, in an order that each round draws: what comes after another engine's turn is slow."""
     for concurrency in CONCURRENCIES:
-        rates: dict[str, list[float]] = {subject.name: [] for subject in subjects}
-        waits: dict[str, list[float]] = {subject.name: [] for subject in subjects}
-        failed = dict.fromkeys(rates, 0)
-        for number in range(rounds + 1):
-            for subject in subjects:
-                long = seconds if number else 2.0
-                run = uvloop.run(load(subject.port, subject.request, connections=concurrency, seconds=long))
-                failed[subject.name] += sum(run.statuses.values()) - run.statuses.get(200, 0)
-                # The first round warms up.
-                if number:
-                    rates[subject.name].append(run.rate)
-                    waits[subject.name] += run.quantiles_ms(0.5)
-        rows += [
-            Row(task, concurrency, name, tuple(rates[name]), tuple(waits[name]), failed[name])
-            for name in rates
-        ]
-    return rows
+        turns: dict[str, list[Turn]] = {subject.name: [] for subject in subjects}
+        chance = random.Random(0)
+        for _ in range(_WARM_TURNS + rounds):
+            for subject in chance.sample(subjects, len(subjects)):
+                turns[subject.name].append(take_turn(subject, concurrency))
+        for subject in subjects:
+            yield Row(task, concurrency, subject.name, turns[subject.name][_WARM_TURNS:])
 
 
-def measure_all(home: Path, rounds: int, seconds: float) -> list[Row]:
-    """Measure labels and text on merged copies, then labels on the base model."""
+def measure_all(home: Path, rounds: int, text_rounds: int) -> Iterator[Row]:
+    """Measure labels, with the base model beside them, and text."""
     directories = make_adapters(home)
-    rows: list[Row] = []
     for name, tasks in (("sorter", {"label": False}), ("writer", {"text": False, "text, streamed": True})):
         config = {
             "listen": f"127.0.0.1:{free_port()}",
@@ -176,35 +205,42 @@ def measure_all(home: Path, rounds: int, seconds: float) -> list[Row]:
         }
         adapter = load_adapters(GuardConfig.model_validate(config))[name]
         merged = merged_copy(adapter, BASE.absolute(), home / "cache")
-        with vllm(merged, adapter.target) as engine:
+        with ExitStack() as stack:
+            engine = stack.enter_context(vllm(merged, adapter.target))
             served = config | {"engine": {"url": engine.url}}
-            with serve(home / f"{name}.yaml", served, seconds=_START_S) as guard:
-                for task, stream in tasks.items():
-                    ways = subjects_of(adapter, engine, guard, stream=stream)
-                    rows += measure(task, ways, rounds, seconds)
-        if name == "sorter":
-            with vllm(BASE, adapter.target) as engine:
-                plain = next(way for way in ways if way.name == PLAIN)
-                base = plain._replace(name=BASE_MODEL, port=engine.port)
-                rows += measure("label", [base], rounds, seconds)
-    return rows
+            guard = stack.enter_context(serve(home / f"{name}.yaml", served, seconds=_START_S))
+            base = stack.enter_context(vllm(BASE, adapter.target)) if name == "sorter" else None
+            for task, stream in tasks.items():
+                ways = subjects_of(adapter, engine, guard, stream=stream)
+                if base:
+                    one = next(way for way in ways if way.name == ONE)
+                    ways.append(one._replace(name=BASE_MODEL, process=base))
+                yield from measure(task, ways, rounds if base else text_rounds)
+
+
+def ratio(rows: list[Row], row: Row, of: str) -> str:
+    """Return how much more or less a subject's rate is than another's: the mean over the rounds, and its 95 % bootstrap interval."""
+    other = next(one for one in rows if (one.task, one.concurrency, one.subject) == (*row[:2], of))
+    found = [math.log(mine.rate / theirs.rate) for mine, theirs in zip(row.turns, other.turns, strict=True)]
+    chance = random.Random(0)
+    means = [statistics.mean(chance.choices(found, k=len(found))) for _ in range(2000)]
+    low, *_, high = statistics.quantiles(means, n=40)
+    middle, low, high = (100 * math.expm1(one) for one in (statistics.mean(found), low, high))
+    return f"{middle:+.1f} % ({low:+.1f} to {high:+.1f})"
 
 
 def lines(rows: list[Row]) -> Iterator[tuple[str, ...]]:
-    """Yield the rows as text, each beside the same question that went straight to the engine."""
-    rates = {(row.task, row.concurrency, row.subject): statistics.median(row.rates) for row in rows}
+    """Yield the rows as text."""
     for row in rows:
-        rate = rates[row.task, row.concurrency, row.subject]
-        straight = rates[row.task, row.concurrency, ENGINE]
-        each = ", ".join(f"{one:.2f}" for one in row.rates)
         yield (
             row.task,
             str(row.concurrency),
             row.subject,
-            f"{rate:.2f} ({each})",
-            f"{statistics.median(row.p50):.1f}",
-            f"{100 * (rate / straight - 1):+.1f} %",
-            str(row.failed),
+            f"{statistics.median(turn.rate for turn in row.turns):.2f}",
+            f"{statistics.median(turn.p50 for turn in row.turns):.1f}",
+            f"{statistics.median(turn.cpu for turn in row.turns):.1f}",
+            ratio(rows, row, ENGINE),
+            str(sum(turn.failed for turn in row.turns)),
         )
 
 
@@ -212,9 +248,10 @@ COLUMNS = (
     "answer",
     "at once",
     "how",
-    "requests/s (each round)",
+    "requests/s",
     "p50 ms",
-    "against the engine asked so",
+    "CPU ms",
+    "rate against the engine asked so",
     "failed",
 )
 
@@ -230,18 +267,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=8, help="of each round")
+    parser.add_argument("--rounds", type=int, default=30, help="of labels")
+    parser.add_argument("--text-rounds", type=int, default=10)
     parser.add_argument("--write", action="store_true", help=f"into {LOAD_DOCUMENT} and {RESULTS}")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="v-") as home:
-        rows = measure_all(Path(home), given.rounds, given.seconds)
+        rows = list(measure_all(Path(home), given.rounds, given.text_rounds))
     print(markdown(rows))
     if given.write:
-        write_figures("vllm", {"seconds": given.seconds, "rows": [row._asdict() for row in rows]})
-        command = (
-            f"python -m benchmarks.vllm_overhead --rounds {given.rounds} --seconds {given.seconds:g} --write"
+        write_figures(
+            "vllm",
+            {
+                "turn_seconds": _TURN_S,
+                "rows": [row._asdict() | {"turns": [turn._asdict() for turn in row.turns]} for row in rows],
+            },
         )
+        command = f"python -m benchmarks.vllm_overhead --rounds {given.rounds} --text-rounds {given.text_rounds} --write"
         write_section(LOAD_DOCUMENT, "vllm", f"Measured {where()}, by `{command}`.\n\n{markdown(rows)}")
 
 
