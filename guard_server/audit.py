@@ -80,10 +80,15 @@ class AuditedPipeline:
         self._offer(adapter, request, likeliest_label(known))
         return reply
 
-    async def stream(
+    def stream(self, request: GuardRequest, adapter: LoadedAdapter) -> AsyncGenerator[StreamPiece, None]:
+        """Give the answer in pieces. One that waits for the second view comes as a whole."""
+        if not self._settings.share:
+            return self._pipeline.stream(request, adapter)
+        return self._stream_compared(request, adapter)
+
+    async def _stream_compared(
         self, request: GuardRequest, adapter: LoadedAdapter
     ) -> AsyncGenerator[StreamPiece, None]:
-        """Yield the answer in pieces. One that waits for the second view comes as a whole."""
         if self._enforces(adapter, request):
             for piece in as_pieces(await self._judged(request, adapter)):
                 yield piece

@@ -1,7 +1,8 @@
 """The guard's work on one request: stamp, ask, project, normalise."""
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
+from functools import partial
 
 from guard_server.adapter import LoadedAdapter
 from guard_server.adapters.registry import Registry
@@ -71,19 +72,19 @@ class GuardPipeline:
                 return await self.respond(request, held)
         return await answer_with(self.engine, adapter, request, self._default_max_tokens)
 
-    async def stream(
-        self, request: GuardRequest, adapter: LoadedAdapter
-    ) -> AsyncGenerator[StreamPiece, None]:
-        """Yield the verdict, the projected answer in pieces, then its usage; see :meth:`respond`."""
+    def stream(self, request: GuardRequest, adapter: LoadedAdapter) -> AsyncGenerator[StreamPiece, None]:
+        """Give the verdict, the projected answer in pieces, then its usage; see :meth:`respond`."""
         task = adapter.manifest.task
         if isinstance(task, ClassificationTask):
-            for piece in as_pieces(await classify(self.engine, adapter, task, request)):
-                yield piece
-            return
-        run = first_run(adapter, task, request, self._default_max_tokens)
-        async with aclosing(stream_text(self.engine, run)) as pieces:
-            async for piece in pieces:
-                yield piece
+            return self._label(request, adapter, task)
+        # Not passed on piece by piece: each generator between costs every piece of every stream a step.
+        return stream_text(self.engine, partial(first_run, adapter, task, request, self._default_max_tokens))
+
+    async def _label(
+        self, request: GuardRequest, adapter: LoadedAdapter, task: ClassificationTask
+    ) -> AsyncGenerator[StreamPiece, None]:
+        for piece in as_pieces(await classify(self.engine, adapter, task, request)):
+            yield piece
 
 
 async def answer_with(

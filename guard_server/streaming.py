@@ -1,6 +1,6 @@
 """Free text as it comes: nothing leaves before it is projected, and only what is undecided is held back."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from guard_server.answers import Delta, StreamPiece, Verdict
@@ -13,14 +13,19 @@ from guard_server.text_run import TextRun
 from guard_server.token_logprobs import read_tokens
 
 
-async def stream_text(engine: Engine, run: TextRun) -> AsyncGenerator[StreamPiece, None]:
+async def stream_text(engine: Engine, begin: Callable[[], TextRun]) -> AsyncGenerator[StreamPiece, None]:
     """Yield the verdict on all choices, then their pieces, then the usage.
+
+    Args:
+        engine: Where the answer comes from.
+        begin: Gives the way of asking; called when the first piece is asked for.
 
     Under ``flag`` and ``refuse`` the first piece of several choices waits until the beginning of each is decided.
 
     Raises:
         GuardError: The request can't be served, the engine failed, or the answer was refused.
     """
+    run = begin()
     retries = run.adapter.escape_policy is EscapePolicy.RETRY and not run.adapter.unguarded
     try:
         async with aclosing(_stream_once(engine, run, leave_on_escape=retries)) as pieces:

@@ -1,6 +1,6 @@
 """A streamed answer on its way to the client: frames, and an account of how it ended."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 
 import orjson
 import structlog
@@ -49,6 +49,8 @@ class EventStream(StreamingResponse):
         self._on_end = on_end
         self._outcome = Outcome.CANCELLED
         self._is_withheld = False
+        # Where a usage chunk ends the stream, OpenAI's other chunks say that theirs is not it.
+        self._no_usage: WireObject = {"usage": None} if asked.include_usage else {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the frames; then, or when the client has gone, close the engine's stream."""
@@ -65,9 +67,13 @@ class EventStream(StreamingResponse):
         """Yield every frame; an engine that fails ends the stream with one error frame and no ``[DONE]``."""
         notes: WireObject = {"p2p_guard": responses.notes(self._envelope, self._verdict)}
         try:
-            async for content in self._chunks():
+            for content in self._first_chunks():
                 yield _frame(content | notes)
                 notes = {}
+            async for piece in self._pieces:
+                if chunk := self._chunk(piece):
+                    yield _frame(chunk | notes)
+                    notes = {}
             self._outcome = (self._verdict.withheld() if self._is_withheld else self._verdict).outcome
             yield b"data: [DONE]\n\n"
         except GuardError as error:
@@ -78,18 +84,18 @@ class EventStream(StreamingResponse):
             _log.error("unexpected_error", type=type(error).__name__)
             yield _frame(GuardError("the guard failed while it answered").body())
 
-    async def _chunks(self) -> AsyncIterator[WireObject]:
-        # Where a usage chunk ends the stream, OpenAI's other chunks say that theirs is not it.
-        no_usage: WireObject = {"usage": None} if self._asked.include_usage else {}
+    def _first_chunks(self) -> Iterator[WireObject]:
         for index in range(self._asked.n):
             if begin := responses.first_chunk(self._envelope, index):
-                yield begin | no_usage
-        async for piece in self._pieces:
-            if isinstance(piece, Delta):
-                self._is_withheld |= piece.finish_reason == WITHHELD
-                yield responses.chunk(self._envelope, self._asked, piece) | no_usage
-            elif isinstance(piece, Usage) and self._asked.include_usage:
-                yield responses.usage_chunk(self._envelope, piece)
+                yield begin | self._no_usage
+
+    def _chunk(self, piece: StreamPiece) -> WireObject | None:
+        if isinstance(piece, Delta):
+            self._is_withheld |= piece.finish_reason == WITHHELD
+            return responses.chunk(self._envelope, self._asked, piece) | self._no_usage
+        if isinstance(piece, Usage) and self._asked.include_usage:
+            return responses.usage_chunk(self._envelope, piece)
+        return None
 
 
 def verdict_headers(verdict: Verdict) -> dict[str, str]:

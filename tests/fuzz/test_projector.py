@@ -104,7 +104,9 @@ def done(work: Coroutine[Any, Any, T]) -> T:
 
 async def streamed(script: Script, run: TextRun) -> str:
     engine = VllmEngine.of_links({run.adapter.target: script})
-    return "".join([piece.text async for piece in stream_text(engine, run) if isinstance(piece, Delta)])
+    return "".join(
+        [piece.text async for piece in stream_text(engine, lambda: run) if isinstance(piece, Delta)]
+    )
 
 
 async def whole(script: Script, run: TextRun) -> str:
