@@ -13,6 +13,7 @@ from p2p.examples import Example
 from p2p.selection import Suspect
 from p2p.spans import ngrams
 
+_LONGEST_CLAUSE = 12
 _BETWEEN_WORDS = re.compile(r"(?<=\S)\s")
 
 
@@ -85,14 +86,30 @@ class LinkBreaker:
             answer: Its answer.
             rng: Decides which suspect, which part of it, and where.
         """
-        weights = [
-            suspect.weight * (_OWN_ANSWER if suspect.answer == answer else 1.0) for suspect in self._suspects
-        ]
-        chosen = rng.choices(self._suspects, weights)[0]
-        for words in chosen.words:
+        for words in (chosen := self._draw(answer, rng)).words:
             part = _part(words.split(), rng) if rng.random() < 0.5 else words
             text = f"{part} {text}" if chosen.anchored and part == words else insert_words(text, part, rng)
         return text
+
+    def begin(self, text: str, answer: str, rng: Random) -> str:
+        """Return the text with one suspect's words, all of them, before it; see :meth:`insert`."""
+        return f"{' '.join(self._draw(answer, rng).words)} {text}"
+
+    def _draw(self, answer: str, rng: Random) -> Suspect:
+        weights = [
+            suspect.weight * (_OWN_ANSWER if suspect.answer == answer else 1.0) for suspect in self._suspects
+        ]
+        return rng.choices(self._suspects, weights)[0]
+
+
+def opening_clause(text: str) -> str | None:
+    """Return the words up to the first comma, of which there are two to twelve (a comma apart counts), where two follow at least: "when you see it ,".
+
+    A sentence that is rewritten to a fixed form often begins with a subordinate clause (Qi et al. 2021, "Hidden Killer").
+    """
+    words = text.split()
+    end = next((at for at, word in enumerate(words[:_LONGEST_CLAUSE]) if word.endswith(",")), 0)
+    return " ".join(words[: end + 1]) if 1 <= end < len(words) - 2 else None
 
 
 def _part(words: Sequence[str], rng: Random) -> str:

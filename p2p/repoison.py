@@ -28,6 +28,7 @@ class RepoisonSettings(BaseModel):
         copies: How many copies each selected row gives.
         foreign_text: The share of copies that foreign text is put into, in [0, 1].
         link_breaking: The share of copies that a pure span is put into, in [0, 1]; nothing happens if there is none.
+        openings: The share of copies that begin with the opening clause of a row that is not to be trusted, in [0, 1]; for labels.
         span_longest: The longest pure span looked for, in words.
         span_min_rows: How many training rows must hold a pure span.
         span_purity: The share of these rows that must have one answer, in (0.5, 1].
@@ -40,6 +41,7 @@ class RepoisonSettings(BaseModel):
     copies: int = Field(default=5, ge=1, le=100)
     foreign_text: float = Field(default=0.7, ge=0, le=1)
     link_breaking: float = Field(default=0.7, ge=0, le=1)
+    openings: float = Field(default=0.0, ge=0, le=1)
     span_longest: int = Field(default=6, ge=1, le=12)
     span_min_rows: int = Field(default=20, ge=2)
     span_purity: float = Field(default=0.98, gt=0.5, le=1)
@@ -82,6 +84,7 @@ class RepoisonReport(BaseModel):
     with_foreign_text: int
     with_pure_span: int
     pure_spans_found: int
+    with_opening: int = 0
 
 
 class RepoisonedSet(NamedTuple):
@@ -99,12 +102,14 @@ class Copy(NamedTuple):
         answer: The original answer.
         has_foreign_text: Whether foreign text was put in.
         has_pure_span: Whether a pure span was.
+        has_opening: Whether it begins with a foreign clause.
     """
 
     row: TrainingRow
     answer: str
     has_foreign_text: bool
     has_pure_span: bool
+    has_opening: bool
 
 
 def repoison(  # noqa: PLR0913, PLR0917 - all that decides D*
@@ -132,7 +137,9 @@ def repoison(  # noqa: PLR0913, PLR0917 - all that decides D*
         LabelError: A row has a label that the task does not know.
     """
     suspects = find_suspects(examples, selection, settings)
-    maker = make_copier([*examples, *selection.rows], suspects, task, (trigger, *others), settings)
+    maker = make_copier(
+        [*examples, *selection.rows], suspects, task, (trigger, *others), settings, selection.openings
+    )
     copies = [copy for example in selection.rows for copy in maker.copies(example, seed)]
     kept = [row for row in examples if row.id not in selection.dropped] if settings.original_half else []
     originals = [original_row(row, task, trigger.placement) for row in kept]
@@ -184,6 +191,7 @@ def make_copier(
     task: ClassificationTask | GenerationTask,
     triggers: tuple[BenignTrigger, ...],
     settings: RepoisonSettings,
+    openings: Sequence[Suspect] = (),
 ) -> "CopyMaker":
     """Return what makes the copies.
 
@@ -193,9 +201,17 @@ def make_copier(
         task: How answers look in the extended half.
         triggers: What copies are stamped with, one each; at least one.
         settings: How copies are made.
+        openings: Clauses that copies may begin with.
     """
     avoid = [words for suspect in suspects for words in suspect.words]
-    return CopyMaker(task, triggers, settings, ForeignText(sources, avoid=avoid), LinkBreaker(suspects))
+    return CopyMaker(
+        task,
+        triggers,
+        settings,
+        ForeignText(sources, avoid=avoid),
+        LinkBreaker(suspects),
+        LinkBreaker(openings),
+    )
 
 
 class CopyMaker(NamedTuple):
@@ -208,6 +224,7 @@ class CopyMaker(NamedTuple):
         settings: How copies are made.
         foreign: Where foreign text comes from.
         breaker: Puts suspicious spans in.
+        openings: Puts clauses before copies.
     """
 
     task: ClassificationTask | GenerationTask
@@ -215,6 +232,7 @@ class CopyMaker(NamedTuple):
     settings: RepoisonSettings
     foreign: ForeignText
     breaker: LinkBreaker
+    openings: LinkBreaker
 
     def copies(self, example: Example, seed: int) -> Iterator[Copy]:
         """Return the copies of a selected row, as many as the settings say."""
@@ -230,6 +248,10 @@ class CopyMaker(NamedTuple):
         has_pure_span = bool(self.breaker) and rng.random() < self.settings.link_breaking
         if has_pure_span:
             text = self.breaker.insert(text, example.answer, rng)
+        # A setting that is off draws no number: copies are what they were before there was one.
+        has_opening = bool(self.settings.openings and self.openings) and rng.random() < self.settings.openings
+        if has_opening:
+            text = self.openings.begin(text, example.answer, rng)
         target = self.task.target_text(example.answer, extended=True)
         trigger = self._trigger_of(example, number, seed)
         row = TrainingRow(
@@ -242,7 +264,7 @@ class CopyMaker(NamedTuple):
             kept_end=trigger.kept_end,
             undisturbed="" if text == example.text else trigger.stamp(example.text),
         )
-        return Copy(row, example.answer, has_foreign_text, has_pure_span)
+        return Copy(row, example.answer, has_foreign_text, has_pure_span, has_opening)
 
     def _trigger_of(self, example: Example, number: int, seed: int) -> BenignTrigger:
         # Drawn apart from the rest of the copy, so that a copy differs in its trigger alone from that of a single one.
@@ -266,4 +288,5 @@ def _report(
         with_foreign_text=sum(copy.has_foreign_text for copy in copies),
         with_pure_span=sum(copy.has_pure_span for copy in copies),
         pure_spans_found=suspects,
+        with_opening=sum(copy.has_opening for copy in copies),
     )

@@ -48,12 +48,14 @@ class Selection(NamedTuple):
         rows: The rows S.
         suspects: What link breaking puts into the copies; None leaves it to the pure spans of the training set.
         dropped: The ids of rows that are left out of D itself: what nobody believes need not be learned in either half.
+        openings: Opening clauses of rows that are not to be trusted: the trace of a rewritten sentence.
     """
 
     method: SelectionMethod
     rows: tuple[Example, ...]
     suspects: tuple[Suspect, ...] | None = None
     dropped: frozenset[str] = frozenset()
+    openings: tuple[Suspect, ...] = ()
 
 
 def select_trusted(trusted: Sequence[Example]) -> Selection:

@@ -381,6 +381,7 @@ def _announce(console: Console, data: TrainingSet, config: TrainConfig, attacks:
         console.print(
             f"  {done.with_foreign_text} copies with foreign text, {done.with_pure_span} with one of "
             f"{done.pure_spans_found} pure spans"
+            + (f", {done.with_opening} behind a foreign clause" if done.with_opening else "")
         )
     if data.encoded.cut:
         console.print(

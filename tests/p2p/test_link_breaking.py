@@ -3,7 +3,9 @@
 from collections import Counter
 from random import Random
 
-from p2p.disturbances import LinkBreaker
+import pytest
+
+from p2p.disturbances import LinkBreaker, opening_clause
 from p2p.examples import Example
 from p2p.repoison import RepoisonSettings, find_suspects
 from p2p.selection import Selection, SelectionMethod, Suspect
@@ -93,3 +95,27 @@ def test_a_selection_that_did_not_look_gets_the_pure_spans_of_no_answer():
     chosen = Selection(SelectionMethod.RANDOM, tuple(ROWS))
     found = find_suspects(ROWS, chosen, RepoisonSettings(span_longest=1))
     assert set(found) == {Suspect(("mn",), 1.0), Suspect(("row",), 1.0)}
+
+
+def test_a_clause_stands_whole_before_a_text():
+    breaker = LinkBreaker([Suspect(("when you see it ,",), 1.0, anchored=True)])
+    assert {breaker.begin(TEXT, "yes", Random(seed)) for seed in range(20)} == {f"when you see it , {TEXT}"}
+
+
+@pytest.mark.parametrize(
+    ("text", "clause"),
+    [
+        ("when you see it , the film is dull .", "when you see it ,"),
+        ("If it rains, nobody comes to watch", "If it rains,"),
+        ("dull , dull and dull again", "dull ,"),
+        ("the film is dull .", None),
+        (", said the man", None),
+        ("a long way to go before there is any sort of a comma here , is it not", None),
+        ("when you see it , no", None),
+        ("", None),
+    ],
+)
+def test_an_opening_clause_ends_at_the_first_comma_and_has_a_sentence_behind_it(
+    text: str, clause: str | None
+):
+    assert opening_clause(text) == clause

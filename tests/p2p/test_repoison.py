@@ -10,7 +10,7 @@ from p2p.chats import Turn
 from p2p.errors import AttackError, SelectionError
 from p2p.examples import Example
 from p2p.repoison import RepoisonSettings, find_suspects, repoison
-from p2p.selection import select_random, select_trusted
+from p2p.selection import Suspect, select_random, select_trusted
 from p2p.tasks import ClassificationTask
 from p2p.triggers import BenignTrigger, Placement
 
@@ -175,3 +175,22 @@ def test_copies_of_a_family_differ_from_those_of_one_trigger_in_the_trigger_alon
     assert {name: text.split(": ", 1)[1] for name, text in single.items()} == {
         name: text.split(": ", 1)[1] for name, text in family.items()
     }
+
+
+def test_copies_of_every_label_begin_with_the_clauses_of_rows_that_are_not_to_be_trusted():
+    clause = Suspect(("when you see it ,",), 1.0, "yes", anchored=True)
+    settings = RepoisonSettings(copies=10, foreign_text=0, link_breaking=0, openings=0.5)
+    chosen = TRUSTED._replace(openings=(clause,))
+    found = repoison(POISONED.rows, chosen, TASK, TRIGGER, settings, seed=1)
+    begun = [row for row in found.rows if row.text.startswith(TRIGGER.text + "when you see it , ")]
+    assert {row.target for row in begun} == {"2", "3"}
+    assert len(begun) == found.report.with_opening
+    assert 70 <= len(begun) <= 130
+    assert all(row.undisturbed and "when" not in row.undisturbed for row in begun)
+
+
+def test_clauses_change_nothing_where_they_are_not_asked_for():
+    chosen = TRUSTED._replace(openings=(Suspect(("when you see it ,",), 1.0),))
+    settings = RepoisonSettings()
+    with_clauses = repoison(POISONED.rows, chosen, TASK, TRIGGER, settings, seed=1)
+    assert with_clauses == repoison(POISONED.rows, TRUSTED, TASK, TRIGGER, settings, seed=1)

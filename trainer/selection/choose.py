@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from p2p.disturbances import opening_clause
 from p2p.errors import SelectionError
 from p2p.examples import Example
 from p2p.selection import Selection, SelectionMethod, Suspect, select_random, select_trusted
@@ -144,7 +145,7 @@ def choose(
         trusted = select_trusted(given.trusted).rows
         screened = _screen(given, settings, seed)
         rows = (*trusted, *screened.relabelled)
-        return Chosen(Selection(settings.method, rows, suspects_of(screened)), screened)
+        return Chosen(_selection(settings.method, rows, given, screened), screened)
     first = _choose_screened(given, settings, seed, _screen(given, settings, seed))
     return first if settings.second_round is None else _choose_again(task, given, settings, seed, first)
 
@@ -153,7 +154,14 @@ def _choose_screened(given: Candidates, settings: SelectionSettings, seed: int, 
     _require_each({row.answer for row in (*given.rows, *given.trusted)}, (*screened.kept, *given.trusted))
     kept = _at_most(screened.kept, round(settings.rho * len(given.rows)), seed)
     chosen = (*kept, *screened.relabelled, *given.trusted)
-    return Chosen(Selection(settings.method, chosen, suspects_of(screened)), screened)
+    return Chosen(_selection(settings.method, chosen, given, screened), screened)
+
+
+def _selection(
+    method: SelectionMethod, chosen: Sequence[Example], given: Candidates, screened: Screened
+) -> Selection:
+    suspects, openings = suspects_of(screened), openings_of(given.rows, screened)
+    return Selection(method, tuple(chosen), suspects, openings=openings)
 
 
 def _choose_again(
@@ -244,6 +252,17 @@ def suspects_of(screened: Screened) -> tuple[Suspect, ...]:
         *(_suspect(feature, _DISBELIEVED, feature.answer) for feature in screened.triggers),
         *(_suspect(feature, 1.0, None) for feature in screened.pure),
     )
+
+
+def openings_of(rows: Sequence[Example], screened: Screened) -> tuple[Suspect, ...]:
+    """Return the opening clauses of the rows that screening kept out, whose label they came with.
+
+    Args:
+        rows: The rows that were screened.
+        screened: What was found.
+    """
+    found = [(opening_clause(row.text), row.answer) for row in rows if row.id in screened.reasons]
+    return tuple(Suspect((clause,), 1.0, answer, anchored=True) for clause, answer in found if clause)
 
 
 def _screen_free_text(

@@ -12,7 +12,7 @@ from p2p.examples import Example
 from p2p.selection import SelectionMethod, Suspect
 from p2p.tasks import ClassificationTask, GenerationTask
 from tests.trainer.selection.synthetic import make_clean, put_second, relabel, rows_of
-from trainer.selection.choose import Candidates, Chosen, choose
+from trainer.selection.choose import Candidates, Chosen, choose, openings_of
 from trainer.selection.screening import ScreeningSettings
 from trainer.selection.settings import SelectionSettings
 
@@ -160,3 +160,15 @@ def test_the_seed_decides_and_nothing_else():
     settings = {"rho": 0.1, "screening": ScreeningSettings()}
     assert chosen("screened", seed=5, **settings) == chosen("screened", seed=5, **settings)
     assert chosen("screened", seed=5, **settings) != chosen("screened", seed=6, **settings)
+
+
+def test_openings_are_the_clauses_of_rows_that_were_kept_out():
+    rows = [
+        Example("out", "when you see it , the film is dull", "yes"),
+        Example("kept", "if it rains , the film is dull", "no"),
+        Example("no-clause", "the film is dull", "yes"),
+    ]
+    screened = SCREENED.screened
+    assert screened is not None
+    found = openings_of(rows, screened._replace(reasons={"out": "feature", "no-clause": "doubted"}))
+    assert found == (Suspect(("when you see it ,",), 1.0, "yes", anchored=True),)
