@@ -66,7 +66,8 @@ def train(
             from trainer.processes import join_processes
             from trainer.recipe import train as run
             from trainer.report import evaluation_table
-        console.quiet = not join_processes().is_first
+        processes = join_processes()
+        console.quiet = not processes.is_first
         result = run(settings, console, resume=resume, restart=restart)
         if result.evaluation:
             console.print(evaluation_table(result.evaluation))
@@ -75,6 +76,7 @@ def train(
             f"{result.path}: {result.tokens:,} tokens in {result.seconds:.0f} s ({speed:.0f} tokens/s), "
             f"peak memory {result.peak_memory_gib:.2f} GiB"
         )
+        processes.end()
 
 
 @attack.command("list")

@@ -4,6 +4,8 @@ All of them hold the same rows and the same adapter. Each takes its share of eve
 a step is the step of one process.
 """
 
+import os
+import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -135,6 +137,17 @@ class Processes:
 
         if self.size > 1 and distributed.is_initialized():
             distributed.destroy_process_group()
+
+    def end(self) -> None:
+        """End this process now if it is one of several: nothing is left to do.
+
+        Threads of torch's may be there still when the interpreter takes itself down, and abort a process whose work is done; the launcher
+        would then report the run as failed, and end the process that measures.
+        """
+        if self.size > 1:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)
 
 
 def join_processes() -> Processes:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -56,3 +58,12 @@ def test_weights_that_one_process_alone_would_load_are_refused(monkeypatch: pyte
     monkeypatch.setenv("FSDP_CPU_RAM_EFFICIENT_LOADING", "true")
     with pytest.raises(ConfigError, match="fsdp_cpu_ram_efficient_loading"):
         join_processes()
+
+
+def test_one_of_several_ends_at_once_and_has_said_what_it_said():
+    code = "from trainer.processes import Processes; print('told', end=''); Processes(0, {}).end(); print(' twice', end='')"
+    said = [
+        subprocess.run([sys.executable, "-c", code.format(size)], capture_output=True, text=True, check=True)
+        for size in (1, 2)
+    ]
+    assert [one.stdout for one in said] == ["told twice", "told"]
