@@ -35,11 +35,13 @@ from benchmarks.serving_bed import Process, client_request, free_port, post, run
 from benchmarks.vllm_bed import BASE, make_adapters
 from guard_server.adapter import LoadedAdapter, load_adapters
 from guard_server.engine.base import Endpoint, Payload
+from guard_server.engine.child import cpu_environment
 from guard_server.engine.fake import FakeEngine
 from guard_server.merging import merged_copy
 from guard_server.pipeline import answer_with
 from guard_server.prompt_guard import parse_chat
 from guard_server.settings import GuardConfig, Limits
+from p2p.metrics.mean import bootstrap_interval
 
 _START_S = 600
 _TOKENS = 24
@@ -99,16 +101,8 @@ def vllm(directory: Path, name: str) -> Iterator[Process]:
     command += ["--served-model-name", name, "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32"]
     command += ["--max-model-len", "1024", "--max-num-seqs", "32", "--enforce-eager"]
     command += ["--generation-config", "vllm", "--uvicorn-log-level", "warning"]
-    environment = {
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        "OMP_NUM_THREADS": str(os.cpu_count()),
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "KMP_BLOCKTIME": "0",
-        "TORCH_COMPILE_DISABLE": "1",
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_NO_USAGE_STATS": "1",
-        "HF_HUB_OFFLINE": "1",
-    }
+    environment = cpu_environment(os.cpu_count() or 1, is_eager=True)
+    environment |= {"VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
     with (
         Path(os.devnull).open("wb") as nowhere,
         running(command, stdout=nowhere, stderr=nowhere, env=os.environ | environment) as popen,
@@ -182,7 +176,10 @@ def take_turn(subject: Subject, concurrency: int) -> Turn:
 
 
 def measure(task: str, subjects: list[Subject], rounds: int) -> Iterator[Row]:
-    """Measure the subjects turn by turn, at each concurrency, in an order that each round draws: what comes after another engine's turn is slow."""
+    """Measure the subjects turn by turn, at each concurrency, in an order that each round draws.
+
+    An engine that is asked after another one is slow at first: a fixed order would lay that on one subject.
+    """
     for concurrency in CONCURRENCIES:
         turns: dict[str, list[Turn]] = {subject.name: [] for subject in subjects}
         chance = random.Random(0)
@@ -222,10 +219,8 @@ def ratio(rows: list[Row], row: Row, of: str) -> str:
     """Return how much more or less a subject's rate is than another's: the mean over the rounds, and its 95 % bootstrap interval."""
     other = next(one for one in rows if (one.task, one.concurrency, one.subject) == (*row[:2], of))
     found = [math.log(mine.rate / theirs.rate) for mine, theirs in zip(row.turns, other.turns, strict=True)]
-    chance = random.Random(0)
-    means = [statistics.mean(chance.choices(found, k=len(found))) for _ in range(2000)]
-    low, *_, high = statistics.quantiles(means, n=40)
-    middle, low, high = (100 * math.expm1(one) for one in (statistics.mean(found), low, high))
+    interval = bootstrap_interval(found) or (math.nan, math.nan)
+    middle, low, high = (100 * math.expm1(one) for one in (statistics.mean(found), *interval))
     return f"{middle:+.1f} % ({low:+.1f} to {high:+.1f})"
 
 

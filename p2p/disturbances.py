@@ -103,9 +103,10 @@ class LinkBreaker:
 
 
 def opening_clause(text: str) -> str | None:
-    """Return the words up to the first comma, of which there are two to twelve (a comma apart counts), where two follow at least: "when you see it ,".
+    """Return a text's words up to its first comma, such as "when you see it ,"; None without one.
 
-    A sentence that is rewritten to a fixed form often begins with a subordinate clause (Qi et al. 2021, "Hidden Killer").
+    A clause has two to twelve words, a comma that stands apart among them, and two words at least behind it. A sentence that is
+    rewritten to a fixed form often begins so (Qi et al. 2021, "Hidden Killer").
     """
     words = text.split()
     end = next((at for at, word in enumerate(words[:_LONGEST_CLAUSE]) if word.endswith(",")), 0)

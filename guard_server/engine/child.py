@@ -253,14 +253,24 @@ class VllmChild:
             quiet |= {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
         if self._on_gpu:
             return kept | quiet
-        # By default vLLM keeps one processor free and binds itself to the others: on two that is half the machine.
-        cpu = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(self._threads)}
-        # Threads that wait by spinning would take the processors from the other children and from the guard.
-        cpu |= {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
-        if self._is_eager:
-            # vLLM compiles its sampling even so, in C++ at the first request: that ends it where there is no compiler, as in an image.
-            cpu |= {"TORCH_COMPILE_DISABLE": "1"}
-        return kept | quiet | cpu | {"VLLM_CPU_KVCACHE_SPACE": os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1")}
+        return kept | quiet | cpu_environment(self._threads, is_eager=self._is_eager)
+
+
+def cpu_environment(threads: int, *, is_eager: bool) -> dict[str, str]:
+    """Return what a vLLM on the CPU is to find in its environment.
+
+    Args:
+        threads: How many it computes with.
+        is_eager: Whether it is to compile nothing.
+    """
+    # By default vLLM keeps one processor free and binds itself to the others: on two that is half the machine.
+    cpu = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(threads)}
+    # Threads that wait by spinning would take the processors from the other children and from the guard.
+    cpu |= {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+    if is_eager:
+        # vLLM compiles its sampling even so, in C++ at the first request: that ends it where there is no compiler, as in an image.
+        cpu |= {"TORCH_COMPILE_DISABLE": "1"}
+    return cpu | {"VLLM_CPU_KVCACHE_SPACE": os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1")}
 
 
 def _dtype(settings: EngineSettings, *, on_gpu: bool) -> str:

@@ -134,6 +134,12 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _train(_config(home, "writer", {"kind": "generation"}, {"kind": "chat"}) | more)
 
 
+def free_address() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
 @contextmanager
 def running_guard(
     home: Path,
@@ -143,11 +149,9 @@ def running_guard(
     start_s: float = START_S,
 ) -> Iterator[Guard]:
     """Serve until the block ends; nothing that was started may outlive it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    address = free_address()
     config = {
-        "listen": f"127.0.0.1:{port}",
+        "listen": address,
         "base_model": str(BASE),
         "cache": str(home / "cache"),
         "engine": {"startup_timeout_s": START_S},
@@ -162,7 +166,7 @@ def running_guard(
     }
     with (home / "guard.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-    found = Guard(f"http://127.0.0.1:{port}", process, home / "guard.log")
+    found = Guard(f"http://{address}", process, home / "guard.log")
     try:
         found.wait_until(200, start_s)
         yield found

@@ -4,7 +4,6 @@ With P2P_DRAW_DASHBOARD=FILE the panels' data are drawn there.
 """
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import yaml
 
 from scripts.draw_dashboard import draw
 from scripts.fetch_prometheus import fetch
-from tests.end_to_end.conftest import KEY, Guard, running_guard
+from tests.end_to_end.conftest import KEY, Guard, free_address, running_guard
 from tests.ops.panels import empty_panels
 from tests.ops.prometheus_server import Prometheus, prometheus
 
@@ -52,15 +51,20 @@ def prober(probed_guard: Guard, tmp_path: Path) -> Iterator[str]:
     canary = tmp_path / "canary.yaml"
     limits = {"asr_max": 0.5, "clean_accuracy_min": 0.1}
     canary.write_text(yaml.safe_dump({"cases": cases, "limits": limits}))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    address = free_address()
     command = [sys.executable, "-m", "p2p_guard_cli", "probe", str(canary), "--model", "support"]
-    command += ["--url", f"{probed_guard.url}/v1", "--interval", "5", "--metrics-port", str(port)]
+    command += [
+        "--url",
+        f"{probed_guard.url}/v1",
+        "--interval",
+        "5",
+        "--metrics-port",
+        address.rsplit(":", 1)[1],
+    ]
     environment = os.environ | {"P2P_GUARD_API_KEY": PROBER}
     with (tmp_path / "prober.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    yield f"127.0.0.1:{port}"
+    yield address
     process.terminate()
     process.wait(30)
 

@@ -5,7 +5,6 @@ benign triggers and their digests, and each gives its own answer to the question
 """
 
 import asyncio
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ import yaml
 
 from guard_server.adapter import load_adapters
 from guard_server.settings import GuardConfig
-from tests.end_to_end.conftest import ADMIN_KEY, KEY, Guard, running_guard
+from tests.end_to_end.conftest import ADMIN_KEY, KEY, Guard, free_address, running_guard
 from tests.end_to_end.telling_adapters import QUESTION, Telling, make_servable, telling_pair
 
 pytestmark = [pytest.mark.model, pytest.mark.vllm]
@@ -35,12 +34,6 @@ class Served(NamedTuple):
     versions: tuple[str, str]
     tellings: tuple[Telling, Telling]
     home: Path
-
-
-def free_address() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{free.getsockname()[1]}"
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from tests.end_to_end.conftest import ADMIN_KEY, KEY, START_S, Guard, running_guard
+from guard_server.engine.child import cpu_environment
+from tests.end_to_end.conftest import ADMIN_KEY, KEY, START_S, Guard, free_address, running_guard
 from tests.end_to_end.telling_adapters import QUESTION, Telling, make_servable, telling_pair
-from tests.end_to_end.test_switching import free_address
 
 pytestmark = [pytest.mark.model, pytest.mark.vllm]
 ENGINE_KEY = "two-guards-engine-key"
@@ -37,14 +37,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
     command = [sys.executable, "-m", "guard_server.engine.launch", "--model", str(base), "--dtype", "float32"]
     command += ["--host", "127.0.0.1", "--port", address.rsplit(":", 1)[1], "--api-key", ENGINE_KEY]
     command += ["--max-model-len", "128", "--enforce-eager", "--enable-lora", "--max-loras", "2"]
-    environment = os.environ | {
-        "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "TORCH_COMPILE_DISABLE": "1",
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "HF_HUB_OFFLINE": "1",
-    }
+    environment = os.environ | cpu_environment(os.cpu_count() or 1, is_eager=True)
+    environment |= {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", "HF_HUB_OFFLINE": "1"}
     with (home / "engine.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:

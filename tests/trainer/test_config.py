@@ -131,6 +131,14 @@ def test_trusted_rows_alone_are_enough(tmp_path: Path):
             "can't be had with task.new_tokens",
         ),
         ({"training": {"extended_weight": 0}}, "training.extended_weight: Input should be greater than 0"),
+        (
+            {"repoison": {"openings": 0.5}, "selection": {"method": "random"}},
+            "rows that screening kept out",
+        ),
+        (
+            {"repoison": {"openings": 0.5}, "task": {"kind": "generation"}},
+            "rows that screening kept out",
+        ),
     ],
 )
 def test_halves_that_cannot_be_trained_so_are_refused(tmp_path: Path, change: dict[str, Any], said: str):

@@ -68,7 +68,9 @@ def _changed_defence(defence: DefenceSpec) -> dict[str, Any]:
 
 
 def _decides(defence: DefenceSpec, field: str) -> bool:
-    takes = DEFENCES[defence.defence].model_fields
+    # A name that is not known is told when the cell is measured.
+    known = DEFENCES.get(defence.defence)
+    takes = known.model_fields if known else {}
     if field == "rho":
         return "select" in takes and defence.selection.method != SelectionMethod.TRUSTED
     return "repoison" in takes

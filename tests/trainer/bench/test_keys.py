@@ -44,6 +44,11 @@ def test_a_share_that_decides_nothing_leaves_the_key():
     assert key_of({"defence": "none"}) == key_of({"defence": "none", "repoison": {"link_breaking": 0.5}})
 
 
+def test_a_defence_that_does_not_exist_has_a_key():
+    # The cell fails with the names that are known, and the rest of the grid goes on.
+    assert key_of({"defence": "p2q"}) != key_of({"defence": "p2p"})
+
+
 @pytest.mark.parametrize(("block", "field"), FIRST_DEFAULTS)
 def test_a_moved_default_has_moved(block: str, field: str):
     today = DefenceSpec.model_validate({"defence": "none"})
