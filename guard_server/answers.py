@@ -1,7 +1,7 @@
 """What the pipeline gives back: whole answers, or the pieces of a stream."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -150,3 +150,7 @@ class Delta:
 
 StreamPiece = Verdict | Delta | Usage
 """A stream is one verdict, then deltas, then the usage."""
+
+Pieces = AsyncGenerator[list[StreamPiece], None]
+"""A stream, those pieces together that are there together: each list costs one step of every generator and one write. The verdict comes
+alone."""

@@ -2,14 +2,14 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, aclosing
 from typing import NamedTuple
 
 import structlog
 
 from guard_server.adapter import LoadedAdapter
-from guard_server.answers import Answer, Delta, Reply, StreamPiece, Views
+from guard_server.answers import Answer, Delta, Pieces, Reply, StreamPiece, Views
 from guard_server.errors import GuardError, ViewsDisagreeError
 from guard_server.metrics import GuardMetrics
 from guard_server.pipeline import GuardPipeline, as_pieces
@@ -80,25 +80,22 @@ class AuditedPipeline:
         self._offer(adapter, request, likeliest_label(known))
         return reply
 
-    def stream(self, request: GuardRequest, adapter: LoadedAdapter) -> AsyncGenerator[StreamPiece, None]:
+    def stream(self, request: GuardRequest, adapter: LoadedAdapter) -> Pieces:
         """Give the answer in pieces. One that waits for the second view comes as a whole."""
         if not self._settings.share:
             return self._pipeline.stream(request, adapter)
         return self._stream_compared(request, adapter)
 
-    async def _stream_compared(
-        self, request: GuardRequest, adapter: LoadedAdapter
-    ) -> AsyncGenerator[StreamPiece, None]:
+    async def _stream_compared(self, request: GuardRequest, adapter: LoadedAdapter) -> Pieces:
         if self._enforces(adapter, request):
-            for piece in as_pieces(await self._judged(request, adapter)):
-                yield piece
+            for batch in as_pieces(await self._judged(request, adapter)):
+                yield batch
             return
         guarded: Answer | None = None
         async with aclosing(self._pipeline.stream(request, adapter)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Delta) and piece.index == 0 and _answers_with_label(adapter):
-                    guarded = guarded or likeliest_label(piece.logprobs)
-                yield piece
+            async for batch in pieces:
+                guarded = guarded or _label_in(batch, adapter)
+                yield batch
         self._offer(adapter, request, guarded)
 
     async def work(self) -> None:
@@ -163,6 +160,14 @@ class AuditedPipeline:
     def _count(self, adapter: LoadedAdapter, found: ViewComparison) -> None:
         self._metrics.view_comparisons.labels(adapter.name).inc()
         self._metrics.view_disagreements.labels(adapter.name).inc(not found.agree)
+
+
+def _label_in(pieces: Sequence[StreamPiece], adapter: LoadedAdapter) -> Answer | None:
+    """Return the first choice's label where the pieces tell it."""
+    if not _answers_with_label(adapter):
+        return None
+    deltas = [piece for piece in pieces if isinstance(piece, Delta) and piece.index == 0]
+    return next((label for delta in deltas if (label := likeliest_label(delta.logprobs))), None)
 
 
 def _answers_with_label(adapter: LoadedAdapter) -> bool:

@@ -1,12 +1,12 @@
 """The guard's work on one request: stamp, ask, project, normalise."""
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
 from guard_server.adapter import LoadedAdapter
 from guard_server.adapters.registry import Registry
-from guard_server.answers import CallPiece, Delta, Reply, StreamPiece
+from guard_server.answers import CallPiece, Delta, Pieces, Reply, StreamPiece
 from guard_server.classification import classify
 from guard_server.engine.base import Engine
 from guard_server.errors import ModelNotFoundError
@@ -72,7 +72,7 @@ class GuardPipeline:
                 return await self.respond(request, held)
         return await answer_with(self.engine, adapter, request, self._default_max_tokens)
 
-    def stream(self, request: GuardRequest, adapter: LoadedAdapter) -> AsyncGenerator[StreamPiece, None]:
+    def stream(self, request: GuardRequest, adapter: LoadedAdapter) -> Pieces:
         """Give the verdict, the projected answer in pieces, then its usage; see :meth:`respond`."""
         task = adapter.manifest.task
         if isinstance(task, ClassificationTask):
@@ -80,11 +80,9 @@ class GuardPipeline:
         # Not passed on piece by piece: each generator between costs every piece of every stream a step.
         return stream_text(self.engine, partial(first_run, adapter, task, request, self._default_max_tokens))
 
-    async def _label(
-        self, request: GuardRequest, adapter: LoadedAdapter, task: ClassificationTask
-    ) -> AsyncGenerator[StreamPiece, None]:
-        for piece in as_pieces(await classify(self.engine, adapter, task, request)):
-            yield piece
+    async def _label(self, request: GuardRequest, adapter: LoadedAdapter, task: ClassificationTask) -> Pieces:
+        for batch in as_pieces(await classify(self.engine, adapter, task, request)):
+            yield batch
 
 
 async def answer_with(
@@ -107,9 +105,9 @@ async def answer_with(
     return await generate(engine, first_run(adapter, task, request, default_max_tokens))
 
 
-def as_pieces(reply: Reply) -> list[StreamPiece]:
-    """Cut a whole answer as a stream: what was said is one piece, and so is each call."""
-    found: list[StreamPiece] = [reply.verdict]
+def as_pieces(reply: Reply) -> list[list[StreamPiece]]:
+    """Cut a whole answer as a stream: what was said is one piece, and so is each call; all of them are there at once."""
+    found: list[StreamPiece] = []
     for index, answer in enumerate(reply.answers):
         if answer.text or answer.logprobs:
             found.append(Delta(index, answer.text, logprobs=answer.logprobs))
@@ -118,4 +116,4 @@ def as_pieces(reply: Reply) -> list[StreamPiece]:
             for position, call in enumerate(answer.calls)
         ]
         found.append(Delta(index, "", answer.finish_reason))
-    return [*found, reply.usage]
+    return [[reply.verdict], [*found, reply.usage]]

@@ -1,9 +1,9 @@
 """Free text as it comes: nothing leaves before it is projected, and only what is undecided is held back."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
-from guard_server.answers import Delta, StreamPiece, Verdict
+from guard_server.answers import Delta, Pieces, StreamPiece, Verdict
 from guard_server.engine.base import Endpoint, Engine, Payload
 from guard_server.errors import EngineUnavailableError
 from guard_server.escapes import refuse_escapes
@@ -13,7 +13,7 @@ from guard_server.text_run import TextRun
 from guard_server.token_logprobs import read_tokens
 
 
-async def stream_text(engine: Engine, begin: Callable[[], TextRun]) -> AsyncGenerator[StreamPiece, None]:
+async def stream_text(engine: Engine, begin: Callable[[], TextRun]) -> Pieces:
     """Yield the verdict on all choices, then their pieces, then the usage.
 
     Args:
@@ -29,36 +29,34 @@ async def stream_text(engine: Engine, begin: Callable[[], TextRun]) -> AsyncGene
     retries = run.adapter.escape_policy is EscapePolicy.RETRY and not run.adapter.unguarded
     try:
         async with aclosing(_stream_once(engine, run, leave_on_escape=retries)) as pieces:
-            async for piece in pieces:
-                yield piece
+            async for batch in pieces:
+                yield batch
             return
     except _EscapedError:
         # Nothing has left, and the escaped stream is closed: the engine does not go on with it beside the forced one.
         again = run.again()
     async with aclosing(_stream_once(engine, again, leave_on_escape=False)) as pieces:
-        async for piece in pieces:
-            yield piece
+        async for batch in pieces:
+            yield batch
 
 
-async def _stream_once(
-    engine: Engine, run: TextRun, *, leave_on_escape: bool
-) -> AsyncGenerator[StreamPiece, None]:
+async def _stream_once(engine: Engine, run: TextRun, *, leave_on_escape: bool) -> Pieces:
     asked = run.asked().having(stream_options={"include_usage": True})
     lanes = [Lane(run, at) for at in range(run.request.n)]
-    held: list[Delta] = []
+    held: list[StreamPiece] = []
     is_open = False
-    async with aclosing(engine.stream(*asked)) as chunks:
-        async for chunk in chunks:
-            held += _deltas(chunk, asked.endpoint, lanes)
-            if not is_open and (verdict := _decided(run, lanes, leave_on_escape=leave_on_escape)):
-                is_open = True
-                yield verdict
-            if is_open:
-                for delta in held:
-                    yield delta
+    async with aclosing(engine.stream(*asked)) as reads:
+        async for chunks in reads:
+            for chunk in chunks:
+                held += _deltas(chunk, asked.endpoint, lanes)
+                if not is_open and (verdict := _decided(run, lanes, leave_on_escape=leave_on_escape)):
+                    is_open = True
+                    yield [verdict]
+                if usage := chunk.get("usage"):
+                    held.append(run.usage(usage, sum(lane.said_prefix for lane in lanes)))
+            if is_open and held:
+                yield held
                 held = []
-            if usage := chunk.get("usage"):
-                yield run.usage(usage, sum(lane.said_prefix for lane in lanes))
     if not is_open:
         raise EngineUnavailableError("the engine's stream ended early")
 

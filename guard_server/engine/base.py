@@ -21,6 +21,6 @@ class Engine(Protocol):
         """Return the whole answer to a request whose ``model`` is a content name."""
         ...
 
-    def stream(self, endpoint: Endpoint, payload: Payload) -> AsyncGenerator[Payload, None]:
-        """Return the answer in chunks; closing the iterator cancels the request."""
+    def stream(self, endpoint: Endpoint, payload: Payload) -> AsyncGenerator[list[Payload], None]:
+        """Return the answer in chunks, those that came together as one list; closing the iterator cancels the request."""
         ...

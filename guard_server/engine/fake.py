@@ -25,18 +25,18 @@ class FakeEngine:
         self.asked.append(payload)
         return self._answer(endpoint, payload)
 
-    async def stream(self, endpoint: Endpoint, payload: Payload) -> AsyncGenerator[Payload, None]:
-        """Yield the function's answer in pieces, then its finish reasons, then its usage."""
+    async def stream(self, endpoint: Endpoint, payload: Payload) -> AsyncGenerator[list[Payload], None]:
+        """Yield the function's answer in pieces, then its finish reasons, then its usage; none comes with another."""
         self.asked.append(payload)
         whole = self._answer(endpoint, payload)
         for choice in whole["choices"]:
             for text, logprobs in self._cut(endpoint, choice):
                 said: Payload = {"delta": {"content": text}} if endpoint is Endpoint.CHAT else {"text": text}
                 more = {"index": choice["index"], "finish_reason": None, "logprobs": logprobs}
-                yield {"choices": [{**more, **said}]}
+                yield [{"choices": [{**more, **said}]}]
             end: Payload = {"delta": {}} if endpoint is Endpoint.CHAT else {"text": ""}
-            yield {"choices": [{"index": choice["index"], "finish_reason": choice["finish_reason"], **end}]}
-        yield {"choices": [], "usage": whole["usage"]}
+            yield [{"choices": [{"index": choice["index"], "finish_reason": choice["finish_reason"], **end}]}]
+        yield [{"choices": [], "usage": whole["usage"]}]
 
     def _cut(self, endpoint: Endpoint, choice: Payload) -> Iterator[tuple[str, Payload | None]]:
         """Yield a choice's text in pieces, or token by token where it has log-probabilities, as vLLM does."""

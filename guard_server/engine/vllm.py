@@ -9,6 +9,8 @@ from guard_server.engine.channel import UNREACHABLE, Link
 from guard_server.engine.sse import EventReader
 from guard_server.errors import BadRequestError, EngineUnavailableError
 
+_DONE = b"[DONE]"
+
 
 class VllmEngine:
     """Asks the vLLM that serves a model.
@@ -36,16 +38,20 @@ class VllmEngine:
         _require_ok(reply.status)
         return _object(reply.content)
 
-    async def stream(self, endpoint: Endpoint, payload: Payload) -> AsyncGenerator[Payload, None]:
-        """Yield the chunks of an answer; see :meth:`complete` for what it raises."""
+    async def stream(self, endpoint: Endpoint, payload: Payload) -> AsyncGenerator[list[Payload], None]:
+        """Yield the chunks of an answer, those of one read together; see :meth:`complete` for what it raises."""
         content, reader = orjson.dumps(payload | {"stream": True}), EventReader()
         async with self._route(payload["model"]).stream(endpoint, content) as (status, pieces):
             _require_ok(status)
             async for piece in pieces:
-                for event in reader.feed(piece):
-                    if event == b"[DONE]":
-                        return
-                    yield _chunk(event)
+                events = reader.feed(piece)
+                is_done = _DONE in events
+                if is_done:
+                    events = events[: events.index(_DONE)]
+                if events:
+                    yield [_chunk(event) for event in events]
+                if is_done:
+                    return
         raise EngineUnavailableError("the engine's stream ended early")
 
 

@@ -1,6 +1,6 @@
 """A streamed answer on its way to the client: frames, and an account of how it ended."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
 import orjson
 import structlog
@@ -8,7 +8,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from guard_server import responses
-from guard_server.answers import Delta, Outcome, StreamPiece, Usage, Verdict
+from guard_server.answers import Delta, Outcome, Pieces, StreamPiece, Usage, Verdict
 from guard_server.errors import GuardError
 from guard_server.lanes import WITHHELD
 from guard_server.prompt_guard import GuardRequest
@@ -37,7 +37,7 @@ class EventStream(StreamingResponse):
         asked: GuardRequest,
         envelope: Envelope,
         verdict: Verdict,
-        pieces: AsyncGenerator[StreamPiece, None],
+        pieces: Pieces,
         on_end: Callable[[Outcome], None],
     ) -> None:
         headers = verdict_headers(verdict) | {"cache-control": "no-cache", "x-accel-buffering": "no"}
@@ -49,6 +49,7 @@ class EventStream(StreamingResponse):
         self._on_end = on_end
         self._outcome = Outcome.CANCELLED
         self._is_withheld = False
+        self._notes: WireObject = {"p2p_guard": responses.notes(envelope, verdict)}
         # Where a usage chunk ends the stream, OpenAI's other chunks say that theirs is not it.
         self._no_usage: WireObject = {"usage": None} if asked.include_usage else {}
 
@@ -64,16 +65,13 @@ class EventStream(StreamingResponse):
             self._on_end(self._outcome)
 
     async def _frames(self) -> AsyncIterator[bytes]:
-        """Yield every frame; an engine that fails ends the stream with one error frame and no ``[DONE]``."""
-        notes: WireObject = {"p2p_guard": responses.notes(self._envelope, self._verdict)}
+        """Yield the frames, those that leave together as one; an engine that fails ends them with an error and no ``[DONE]``."""
         try:
-            for content in self._first_chunks():
-                yield _frame(content | notes)
-                notes = {}
-            async for piece in self._pieces:
-                if chunk := self._chunk(piece):
-                    yield _frame(chunk | notes)
-                    notes = {}
+            if frames := self._written(self._first_chunks()):
+                yield frames
+            async for pieces in self._pieces:
+                if frames := self._written(chunk for piece in pieces if (chunk := self._chunk(piece))):
+                    yield frames
             self._outcome = (self._verdict.withheld() if self._is_withheld else self._verdict).outcome
             yield b"data: [DONE]\n\n"
         except GuardError as error:
@@ -83,6 +81,14 @@ class EventStream(StreamingResponse):
             self._outcome = Outcome.ERROR
             _log.error("unexpected_error", type=type(error).__name__)
             yield _frame(GuardError("the guard failed while it answered").body())
+
+    def _written(self, chunks: Iterable[WireObject]) -> bytes:
+        """Return chunks as frames; the stream's first one has the guard's notes."""
+        frames = []
+        for chunk in chunks:
+            frames.append(_frame(chunk | self._notes))
+            self._notes = {}
+        return b"".join(frames)
 
     def _first_chunks(self) -> Iterator[WireObject]:
         for index in range(self._asked.n):

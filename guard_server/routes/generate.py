@@ -1,7 +1,7 @@
 """``/v1/chat/completions`` and ``/v1/completions``: the same work, written in two shapes."""
 
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from prometheus_client import Counter
 
 from guard_server import responses
 from guard_server.adapter import LoadedAdapter
-from guard_server.answers import Outcome, Reply, StreamPiece, Verdict
+from guard_server.answers import Outcome, Pieces, Reply, Verdict
 from guard_server.audit import AuditedPipeline
 from guard_server.errors import EngineUnavailableError, ModelNotFoundError, RefusedAnswerError
 from guard_server.metrics import UNKNOWN_ADAPTER, GuardMetrics
@@ -161,8 +161,8 @@ class GenerateRoutes:
         return self._metrics.probe_requests if asked.is_probe else self._metrics.requests
 
 
-async def _verdict_of(pieces: AsyncGenerator[StreamPiece, None]) -> Verdict:
-    first = await anext(pieces)
-    if not isinstance(first, Verdict):
+async def _verdict_of(pieces: Pieces) -> Verdict:
+    first, *more = await anext(pieces)
+    if more or not isinstance(first, Verdict):
         raise TypeError("a stream begins with its verdict")
     return first

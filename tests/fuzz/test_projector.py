@@ -104,9 +104,8 @@ def done(work: Coroutine[Any, Any, T]) -> T:
 
 async def streamed(script: Script, run: TextRun) -> str:
     engine = VllmEngine.of_links({run.adapter.target: script})
-    return "".join(
-        [piece.text async for piece in stream_text(engine, lambda: run) if isinstance(piece, Delta)]
-    )
+    pieces = [piece async for batch in stream_text(engine, lambda: run) for piece in batch]
+    return "".join(piece.text for piece in pieces if isinstance(piece, Delta))
 
 
 async def whole(script: Script, run: TextRun) -> str:

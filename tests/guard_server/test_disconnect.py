@@ -29,9 +29,9 @@ class Hanging:
         await self._hang()
         return {}
 
-    async def stream(self, endpoint: Endpoint, payload: Payload) -> AsyncIterator[Payload]:
+    async def stream(self, endpoint: Endpoint, payload: Payload) -> AsyncIterator[list[Payload]]:
         if self._first:
-            yield {"choices": [{"index": 0, "text": PREFIX + "Hello there", "finish_reason": None}]}
+            yield [{"choices": [{"index": 0, "text": PREFIX + "Hello there", "finish_reason": None}]}]
         await self._hang()
 
     async def _hang(self) -> None:

@@ -40,7 +40,7 @@ async def vllm_that_says(status: int, text: str = "") -> AsyncIterator[VllmEngin
 async def test_an_unreadable_answer_is_a_503(config: GuardConfig, model: str, stream: bool, reply: Payload):
     class Odd(FakeEngine):
         async def stream(self, endpoint: Endpoint, payload: Payload):
-            yield reply
+            yield [reply]
 
     async with serving(config, Odd(lambda *_: reply)) as http:
         found = await http.post(CHAT, json=body(model, stream=stream))
@@ -98,6 +98,9 @@ async def test_a_stream_without_its_end_is_an_error(text: str):
             _ = [chunk async for chunk in engine.stream(Endpoint.CHAT, {"model": "m"})]
 
 
-async def test_a_stream_ends_at_done():
-    async with vllm_that_says(200, 'data: {"choices": []}\n\ndata: [DONE]\n\n') as engine:
-        assert [chunk async for chunk in engine.stream(Endpoint.CHAT, {"model": "m"})] == [{"choices": []}]
+async def test_chunks_that_come_together_stay_together_and_a_stream_ends_at_done():
+    two = 'data: {"choices": []}\n\ndata: {"usage": {}}\n\n'
+    async with vllm_that_says(200, two + "data: [DONE]\n\ndata: {broken\n\n") as engine:
+        assert [chunk async for chunk in engine.stream(Endpoint.CHAT, {"model": "m"})] == [
+            [{"choices": []}, {"usage": {}}]
+        ]

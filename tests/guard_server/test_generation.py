@@ -131,7 +131,7 @@ async def test_an_answer_that_the_engine_broke_off_is_none(config: GuardConfig, 
 async def test_an_engine_that_fails_in_a_stream_ends_it_with_an_error_frame(config: GuardConfig):
     class Breaking(FakeEngine):
         async def stream(self, endpoint: Endpoint, payload: Payload):
-            yield {"choices": [{"index": 0, "text": PREFIX + "Hello there", "finish_reason": None}]}
+            yield [{"choices": [{"index": 0, "text": PREFIX + "Hello there", "finish_reason": None}]}]
             raise EngineUnavailableError("the engine failed")
 
     async with serving(config, Breaking(escapes_until_forced)) as http:

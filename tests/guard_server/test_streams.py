@@ -6,11 +6,12 @@ from typing import Any
 import httpx
 import pytest
 from openai import AsyncOpenAI
+from starlette.types import Message, Receive, Scope, Send
 
 from guard_server.engine.base import Endpoint, Payload
 from guard_server.engine.fake import FakeEngine
 from guard_server.settings import EscapePolicy, GuardConfig
-from tests.guard_server.conftest import PREFIX, answer_by_task, is_forced, serving, text_reply
+from tests.guard_server.conftest import PREFIX, answer_by_task, is_forced, serving, serving_app, text_reply
 
 CHAT = "/v1/chat/completions"
 QUESTION = [{"role": "user", "content": "say hello"}]
@@ -37,6 +38,10 @@ def second_choice_escapes(endpoint: Endpoint, payload: Payload) -> Payload:
 
 def frames(text: str) -> list[dict[str, Any]]:
     return [json.loads(line[6:]) for line in text.split("\n\n") if line.startswith("data: {")]
+
+
+def without_envelope(frame: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in frame.items() if key not in {"id", "created"}}
 
 
 @pytest.mark.parametrize(
@@ -91,6 +96,45 @@ async def test_a_streamed_label_carries_the_log_probabilities_that_were_asked_fo
     assert found[0].content[0].top_logprobs == whole.choices[0].logprobs.content[0].top_logprobs
 
 
+class AtOnce(FakeEngine):
+    """All chunks of an answer come together."""
+
+    async def stream(self, endpoint: Endpoint, payload: Payload) -> AsyncGenerator[list[Payload], None]:
+        yield [chunk async for chunks in super().stream(endpoint, payload) for chunk in chunks]
+
+
+@pytest.mark.parametrize("model", ["writer", "writer-chat"])
+async def test_what_comes_together_says_what_comes_apart_says(config: GuardConfig, model: str):
+    found = []
+    for engine in (FakeEngine(answer_by_task), AtOnce(answer_by_task)):
+        async with serving(config, engine) as http:
+            reply = await http.post(CHAT, json=body(model, n=2, stream_options={"include_usage": True}))
+        found.append([without_envelope(frame) for frame in frames(reply.text)])
+        assert reply.text.endswith("data: [DONE]\n\n")
+    apart, together = found
+    assert apart == together
+    assert together[-1]["usage"]["completion_tokens"]
+
+
+async def test_what_comes_together_leaves_together(config: GuardConfig):
+    sent = []
+    async with serving_app(config, AtOnce(answer_by_task)) as (app, http):
+
+        async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+            async def noted(message: Message) -> None:
+                sent.append(message.get("body"))
+                await send(message)
+
+            await app(scope, receive, noted)
+
+        transport = httpx.ASGITransport(watched)
+        async with httpx.AsyncClient(
+            transport=transport, base_url=http.base_url, headers=http.headers
+        ) as client:
+            await client.post(CHAT, json=body())
+    assert [piece.count(b"data:") for piece in sent if piece][1] > 2
+
+
 class Watched(FakeEngine):
     """Counts the streams that run, and never ends one that escaped."""
 
@@ -99,17 +143,17 @@ class Watched(FakeEngine):
         self.running = 0
         self.running_when_forced: int | None = None
 
-    async def stream(self, endpoint: Endpoint, payload: Payload) -> AsyncGenerator[Payload, None]:
+    async def stream(self, endpoint: Endpoint, payload: Payload) -> AsyncGenerator[list[Payload], None]:
         if is_forced(payload):
             self.running_when_forced = self.running
         self.running += 1
         try:
             text = "safe" if is_forced(payload) else "attacker's reply"
-            yield {"choices": [{"index": 0, "text": text, "finish_reason": None}]}
+            yield [{"choices": [{"index": 0, "text": text, "finish_reason": None}]}]
             while not is_forced(payload):
                 await asyncio.sleep(0.01)
-                yield {"choices": [{"index": 0, "text": " more", "finish_reason": None}]}
-            yield {"choices": [{"index": 0, "text": "", "finish_reason": "stop"}]}
+                yield [{"choices": [{"index": 0, "text": " more", "finish_reason": None}]}]
+            yield [{"choices": [{"index": 0, "text": "", "finish_reason": "stop"}]}]
         finally:
             self.running -= 1
 

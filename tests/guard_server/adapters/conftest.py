@@ -80,12 +80,12 @@ class VersionedEngine(FakeEngine):
         self._require_loaded(payload)
         return await super().complete(endpoint, payload)
 
-    async def stream(self, endpoint: Endpoint, payload: Payload) -> AsyncGenerator[Payload, None]:
+    async def stream(self, endpoint: Endpoint, payload: Payload) -> AsyncGenerator[list[Payload], None]:
         self._require_loaded(payload)
-        async for chunk in super().stream(endpoint, payload):
+        async for chunks in super().stream(endpoint, payload):
             self._require_loaded(payload)
             await asyncio.sleep(self.seconds / 20)
-            yield chunk
+            yield chunks
 
     def _require_loaded(self, payload: Payload) -> None:
         if payload["model"] not in self.loaded:
