@@ -47,13 +47,15 @@ async def _stream_once(engine: Engine, run: TextRun, *, leave_on_escape: bool) -
     is_open = False
     async with aclosing(engine.stream(*asked)) as reads:
         async for chunks in reads:
-            for chunk in chunks:
-                held += _deltas(chunk, asked.endpoint, lanes)
-                if not is_open and (verdict := _decided(run, lanes, leave_on_escape=leave_on_escape)):
-                    is_open = True
-                    yield [verdict]
-                if usage := chunk.get("usage"):
-                    held.append(run.usage(usage, sum(lane.said_prefix for lane in lanes)))
+            held += _deltas(chunks, asked.endpoint, lanes)
+            if not is_open and (verdict := _decided(run, lanes, leave_on_escape=leave_on_escape)):
+                is_open = True
+                yield [verdict]
+            held += [
+                run.usage(usage, sum(lane.said_prefix for lane in lanes))
+                for chunk in chunks
+                if (usage := chunk.get("usage"))
+            ]
             if is_open and held:
                 yield held
                 held = []
@@ -71,19 +73,24 @@ def _decided(run: TextRun, lanes: Sequence[Lane], *, leave_on_escape: bool) -> V
     return Verdict.of_all(verdicts) if len(known) == len(lanes) else None
 
 
-def _deltas(chunk: Payload, endpoint: Endpoint, lanes: Sequence[Lane]) -> list[Delta]:
-    """Feed a chunk to the choices' lanes and return what comes out."""
+def _deltas(chunks: Sequence[Payload], endpoint: Endpoint, lanes: Sequence[Lane]) -> list[Delta]:
+    """Feed chunks to the choices' lanes and return what comes out; what came together for a choice is one piece of it."""
     found: list[Delta] = []
     try:
-        for choice in chunk["choices"]:
-            lane = lanes[choice["index"]]
-            said = choice["delta"].get("content") if endpoint is Endpoint.CHAT else choice["text"]
-            found += lane.feed(said or "", read_tokens(endpoint, choice))
-            if end := choice.get("finish_reason"):
-                found += lane.finish(end)
+        choices = [choice for chunk in chunks for choice in chunk["choices"]]
+        for at in sorted({choice["index"] for choice in choices}):
+            found += _fed(lanes[at], endpoint, [choice for choice in choices if choice["index"] == at])
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise EngineUnavailableError("the engine's stream can't be read") from error
     return found
+
+
+def _fed(lane: Lane, endpoint: Endpoint, pieces: Sequence[Payload]) -> list[Delta]:
+    is_chat = endpoint is Endpoint.CHAT
+    said = "".join((piece["delta"].get("content") if is_chat else piece["text"]) or "" for piece in pieces)
+    tokens = [token for piece in pieces for token in read_tokens(endpoint, piece)]
+    end = next((end for piece in pieces if (end := piece.get("finish_reason"))), None)
+    return [*lane.feed(said, tokens), *(lane.finish(end) if end else [])]
 
 
 class _EscapedError(Exception):

@@ -48,6 +48,7 @@ class EventStream(StreamingResponse):
         self._pieces = pieces
         self._on_end = on_end
         self._outcome = Outcome.CANCELLED
+        self._last = b"data: [DONE]\n\n"
         self._is_withheld = False
         self._notes: WireObject = {"p2p_guard": responses.notes(envelope, verdict)}
         # Where a usage chunk ends the stream, OpenAI's other chunks say that theirs is not it.
@@ -64,8 +65,15 @@ class EventStream(StreamingResponse):
             await self._pieces.aclose()
             self._on_end(self._outcome)
 
+    async def stream_response(self, send: Send) -> None:
+        """Send the head and the frames; the last one ends the response, which the parent takes another message for."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async for frames in self.body_iterator:
+            await send({"type": "http.response.body", "body": frames, "more_body": True})
+        await send({"type": "http.response.body", "body": self._last, "more_body": False})
+
     async def _frames(self) -> AsyncIterator[bytes]:
-        """Yield the frames, those that leave together as one; an engine that fails ends them with an error and no ``[DONE]``."""
+        """Yield the frames, those that leave together as one; how they end stands in ``_last``."""
         try:
             if frames := self._written(self._first_chunks()):
                 yield frames
@@ -73,14 +81,16 @@ class EventStream(StreamingResponse):
                 if frames := self._written(chunk for piece in pieces if (chunk := self._chunk(piece))):
                     yield frames
             self._outcome = (self._verdict.withheld() if self._is_withheld else self._verdict).outcome
-            yield b"data: [DONE]\n\n"
         except GuardError as error:
-            self._outcome = Outcome.ERROR
-            yield _frame(error.body())
+            self._fail(error)
         except Exception as error:  # noqa: BLE001 - the status has gone out: only a frame can say that it failed
-            self._outcome = Outcome.ERROR
             _log.error("unexpected_error", type=type(error).__name__)
-            yield _frame(GuardError("the guard failed while it answered").body())
+            self._fail(GuardError("the guard failed while it answered"))
+
+    def _fail(self, error: GuardError) -> None:
+        """Let the stream end with an error in place of ``[DONE]``."""
+        self._outcome = Outcome.ERROR
+        self._last = _frame(error.body())
 
     def _written(self, chunks: Iterable[WireObject]) -> bytes:
         """Return chunks as frames; the stream's first one has the guard's notes."""

@@ -6,12 +6,11 @@ from typing import Any
 import httpx
 import pytest
 from openai import AsyncOpenAI
-from starlette.types import Message, Receive, Scope, Send
 
 from guard_server.engine.base import Endpoint, Payload
 from guard_server.engine.fake import FakeEngine
 from guard_server.settings import EscapePolicy, GuardConfig
-from tests.guard_server.conftest import PREFIX, answer_by_task, is_forced, serving, serving_app, text_reply
+from tests.guard_server.conftest import PREFIX, answer_by_task, is_forced, serving, text_reply
 
 CHAT = "/v1/chat/completions"
 QUESTION = [{"role": "user", "content": "say hello"}]
@@ -40,8 +39,22 @@ def frames(text: str) -> list[dict[str, Any]]:
     return [json.loads(line[6:]) for line in text.split("\n\n") if line.startswith("data: {")]
 
 
-def without_envelope(frame: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in frame.items() if key not in {"id", "created"}}
+async def frames_of(
+    config: GuardConfig, engine: FakeEngine, asked: dict[str, object]
+) -> list[dict[str, Any]]:
+    async with serving(config, engine) as http:
+        reply = await http.post(CHAT, json=asked)
+    assert reply.text.endswith("data: [DONE]\n\n")
+    return frames(reply.text)
+
+
+def said_in(found: list[dict[str, Any]]) -> dict[int, tuple[str, str]]:
+    """Text and finish reason by choice."""
+    said: dict[int, tuple[str, str]] = {}
+    for choice in (choice for frame in found for choice in frame["choices"]):
+        text, _ = said.get(choice["index"], ("", ""))
+        said[choice["index"]] = (text + choice["delta"].get("content", ""), choice["finish_reason"])
+    return said
 
 
 @pytest.mark.parametrize(
@@ -104,35 +117,15 @@ class AtOnce(FakeEngine):
 
 
 @pytest.mark.parametrize("model", ["writer", "writer-chat"])
-async def test_what_comes_together_says_what_comes_apart_says(config: GuardConfig, model: str):
-    found = []
-    for engine in (FakeEngine(answer_by_task), AtOnce(answer_by_task)):
-        async with serving(config, engine) as http:
-            reply = await http.post(CHAT, json=body(model, n=2, stream_options={"include_usage": True}))
-        found.append([without_envelope(frame) for frame in frames(reply.text)])
-        assert reply.text.endswith("data: [DONE]\n\n")
-    apart, together = found
-    assert apart == together
-    assert together[-1]["usage"]["completion_tokens"]
-
-
-async def test_what_comes_together_leaves_together(config: GuardConfig):
-    sent = []
-    async with serving_app(config, AtOnce(answer_by_task)) as (app, http):
-
-        async def watched(scope: Scope, receive: Receive, send: Send) -> None:
-            async def noted(message: Message) -> None:
-                sent.append(message.get("body"))
-                await send(message)
-
-            await app(scope, receive, noted)
-
-        transport = httpx.ASGITransport(watched)
-        async with httpx.AsyncClient(
-            transport=transport, base_url=http.base_url, headers=http.headers
-        ) as client:
-            await client.post(CHAT, json=body())
-    assert [piece.count(b"data:") for piece in sent if piece][1] > 2
+async def test_what_comes_together_leaves_together_and_says_the_same(config: GuardConfig, model: str):
+    asked = body(model, n=2, stream_options={"include_usage": True})
+    apart, together = [
+        await frames_of(config, engine(answer_by_task), asked) for engine in (FakeEngine, AtOnce)
+    ]
+    assert said_in(together) == said_in(apart)
+    assert together[-1]["usage"] == apart[-1]["usage"]
+    # A role, a text and an end for each choice, then the usage.
+    assert len(together) == 7 < len(apart)
 
 
 class Watched(FakeEngine):
