@@ -400,7 +400,8 @@ class TrainConfig(Settings):
     @model_validator(mode="after")
     def _has_clauses_to_begin_with(self) -> Self:
         screens = self.task.kind == "classification" and self.selection.method is not SelectionMethod.RANDOM
-        if self.repoison.openings and not (screens and self.data.train and not self.data.stream):
+        told = "openings" in self.repoison.model_fields_set
+        if told and self.repoison.openings and not (screens and self.data.train and not self.data.stream):
             raise ValueError(
                 "repoison.openings takes the clauses of rows that screening kept out: of labels, by selection.method `screened` or "
                 "`trusted` with data.train, and not with data.stream. Leave it out"

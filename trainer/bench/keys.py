@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -16,8 +17,15 @@ from trainer.defences.registry import DEFENCES
 METHOD_VERSION: Final = 1
 """Raise it when a change of code changes figures; cells of another version are measured anew."""
 
-FIRST_DEFAULTS: Final = MappingProxyType({("selection", "rho"): 0.2, ("repoison", "link_breaking"): 0.5})
-"""What a default was before it was moved, by block and field: cells that said the value of today stay what they were."""
+FIRST_DEFAULTS: Final = MappingProxyType(
+    {
+        ("selection", "rho"): 0.2,
+        ("repoison", "link_breaking"): 0.5,
+        ("repoison", "openings"): 0.0,
+        ("selection", "screening", "beginnings"): 1.0,
+    }
+)
+"""What a default was before it was moved, or what there was before it, by block and field: cells of then stay what they were."""
 
 
 def cell_key(suite: Suite, cell: Cell, base_model: str, data: Path) -> str:
@@ -57,20 +65,39 @@ def _changed(block: BaseModel, leave_out: set[str] | None = None) -> dict[str, A
 def _changed_defence(defence: DefenceSpec) -> dict[str, Any]:
     """As :func:`_changed`; but a default that was moved is compared with what it was at first, where it decides anything."""
     told = _changed(defence, leave_out={"lora", "training"})
-    for (name, field), first in FIRST_DEFAULTS.items():
-        block = getattr(defence, name).model_dump(mode="json")
-        values = {key: value for key, value in told.pop(name, {}).items() if key != field}
-        if _decides(defence, field) and block[field] != first:
-            values[field] = block[field]
-        if values:
-            told[name] = values
+    every = defence.model_dump(mode="json")
+    for path, first in FIRST_DEFAULTS.items():
+        value = _found(every, path)
+        told = _having(told, path, value if _decides(defence, path[-1]) and value != first else None)
     return told
+
+
+def _found(blocks: dict[str, Any], path: Sequence[str]) -> object:
+    for name in path:
+        blocks = blocks[name]
+    return blocks
+
+
+def _having(blocks: dict[str, Any], path: Sequence[str], value: object) -> dict[str, Any]:
+    """Return blocks with this value at the path; without it, and without blocks that it leaves empty, where it is None."""
+    name, *rest = path
+    others = {key: block for key, block in blocks.items() if key != name}
+    inner = _having(blocks.get(name, {}), rest, value) if rest else value
+    return others if inner in (None, {}) else others | {name: inner}
 
 
 def _decides(defence: DefenceSpec, field: str) -> bool:
     # A name that is not known is told when the cell is measured.
     known = DEFENCES.get(defence.defence)
     takes = known.model_fields if known else {}
+    method = defence.selection.method
     if field == "rho":
-        return "select" in takes and defence.selection.method != SelectionMethod.TRUSTED
+        return "select" in takes and method != SelectionMethod.TRUSTED
+    if field == "beginnings":
+        draws = "select" in takes and method == SelectionMethod.SCREENED
+        return draws or (
+            "repoison" in takes and method == SelectionMethod.TRUSTED and defence.repoison.openings > 0
+        )
+    if field == "openings":
+        return "repoison" in takes and method != SelectionMethod.RANDOM
     return "repoison" in takes

@@ -28,6 +28,11 @@ AskViews = Callable[[int, Selection, Sequence[Example]], Views]
 
 # A feature that the classifier does not believe is this many times as suspicious as a pure one that it does.
 _DISBELIEVED = 20.0
+# The clause of a row that is doubted by itself is used this many times as often as one of a row that shares something suspicious.
+_DOUBTED = 0.1
+
+_SHARED = frozenset({"feature", "beginning"})
+"""Reasons that several rows have in common."""
 
 
 class Candidates(NamedTuple):
@@ -176,7 +181,7 @@ def _choose_again(
     copied = _at_most(screened.kept, round(settings.rho * len(given.rows)), seed)
     _require_parts(task, copied)
 
-    featured = frozenset(row for row, why in screened.reasons.items() if why == "feature")
+    featured = frozenset(row for row, why in screened.reasons.items() if why in _SHARED)
 
     def ask_about(number: int, part: Sequence[Example], asked: Sequence[Example]) -> Views:
         chosen = first.selection._replace(
@@ -200,9 +205,7 @@ def _without_suspects(
     relabelled = screened.relabelled
     if settings.screening.relabel < 1:
         # The adapters know more than the classifier on frozen embeddings: theirs is the word.
-        out = [
-            at for at, row in enumerate(rows) if reasons.get(row.id) == "feature" or row.id in look.suspects
-        ]
+        out = [at for at, row in enumerate(rows) if reasons.get(row.id) in _SHARED or row.id in look.suspects]
         least = settings.screening.relabel
         relabelled = relabel([rows[at] for at in out], look.labels, look.views.guarded[out], least)
     return screened._replace(
@@ -261,8 +264,17 @@ def openings_of(rows: Sequence[Example], screened: Screened) -> tuple[Suspect, .
         rows: The rows that were screened.
         screened: What was found.
     """
-    found = [(opening_clause(row.text), row.answer) for row in rows if row.id in screened.reasons]
-    return tuple(Suspect((clause,), 1.0, answer, anchored=True) for clause, answer in found if clause)
+    found = [(opening_clause(row.text), row) for row in rows if row.id in screened.reasons]
+    return tuple(
+        Suspect((clause,), _weight_of(screened.reasons[row.id]), row.answer, anchored=True)
+        for clause, row in found
+        if clause
+    )
+
+
+def _weight_of(reason: str) -> float:
+    """Return how often a row's clause is used: what many rows have in common is more suspicious than one row that is doubted."""
+    return 1.0 if reason in _SHARED else _DOUBTED
 
 
 def _screen_free_text(

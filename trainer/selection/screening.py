@@ -4,9 +4,11 @@
 2. Each is put to the test: a classifier on frozen embeddings that never saw a row with the feature is asked about these rows. It
    believes the labels of natural features ("touchdown" comes with sports), not those of a trigger whose rows were relabelled. Rows
    with a feature that is significantly less believed than its label's other rows are kept out, and all begins anew without them.
-3. Of what is left, rows whose own label an out-of-fold classifier doubts most are kept out.
+3. Of what is left, rows whose beginning comes with one label too often are kept out, believed or not: how a sentence begins says next
+   to nothing of a natural label, and all of a rewritten one.
+4. Of what is left then, rows whose own label an out-of-fold classifier doubts most are kept out.
 
-Pure features that are believed stay in: a clean-label attack has such. Re-poisoning breaks their link with the label.
+Other pure features that are believed stay in: a clean-label attack has such. Re-poisoning breaks their link with the label.
 """
 
 from collections import Counter
@@ -38,6 +40,7 @@ class ScreeningSettings(BaseModel):
         significance: How unlikely a feature's disbelief must be by chance, before correction for the number of features.
         rounds: How often features are looked for anew without the rows found so far.
         purity: The share of a feature's rows that must have one label.
+        beginnings: The share of a beginning's rows that must have one label for them to be kept out all the same; 1 keeps none out.
         relabel: How sure a classifier must be of a label to give it to a row that a feature kept out, in [0.5, 1]; 1 relabels none.
     """
 
@@ -47,6 +50,7 @@ class ScreeningSettings(BaseModel):
     significance: float = Field(default=0.01, gt=0, lt=1)
     rounds: int = Field(default=4, ge=1)
     purity: float = Field(default=0.9, gt=0.5, le=1)
+    beginnings: float = Field(default=0.8, gt=0.5, le=1)
     relabel: float = Field(default=1.0, ge=0.5, le=1)
 
 
@@ -55,11 +59,12 @@ class Screened(NamedTuple):
 
     Attributes:
         kept: The rows that may be re-poisoned, in their order.
-        reasons: For each row that was kept out, by id, why: ``feature``, ``doubted``, or in free text ``repeated``.
-        belief: For each row, by id, how much its answer was believed, in [0, 1]; 0 for rows that a feature or repetition kept out.
+        reasons: For each row that was kept out, by id, why: ``feature``, ``beginning``, ``doubted``, or in free text
+            ``repeated``.
+        belief: For each row, by id, how much its answer was believed, in [0, 1]; 0 for rows that something else kept out.
         triggers: The features that were not believed, the most frequent first.
         pure: The pure features that were believed.
-        relabelled: Rows that a feature kept out, with the label that is believed: the trigger itself beside what belongs to it.
+        relabelled: Rows that a feature or a beginning kept out, with the label that is believed: the trigger itself beside what belongs to it.
     """
 
     kept: tuple[Example, ...]
@@ -96,22 +101,20 @@ def screen(
         extra = (trusted[1], np.array([names.index(row.answer) for row in trusted[0]]))
     belief = Belief(embeddings, labels, seed, extra)
     left, triggers, pure = _without_triggers(rows, belief, settings)
-    own = belief.out_of_fold(left)
-    kept = _most_believed(labels[left], own, settings.doubted)
-    kept_rows = {int(row) for row in left[kept]}
-    left_rows = {int(row) for row in left}
+    begun = _without_beginnings(rows, left, settings.beginnings)
+    reasons = dict.fromkeys(set(range(len(rows))) - set(left.tolist()), "feature")
+    reasons |= dict.fromkeys(set(left.tolist()) - set(begun.tolist()), "beginning")
+    own = belief.out_of_fold(begun)
+    kept = _most_believed(labels[begun], own, settings.doubted)
+    reasons |= dict.fromkeys(begun[~kept].tolist(), "doubted")
     return Screened(
-        kept=tuple(row for at, row in enumerate(rows) if at in kept_rows),
-        reasons={
-            row.id: "doubted" if at in left_rows else "feature"
-            for at, row in enumerate(rows)
-            if at not in kept_rows
-        },
+        kept=tuple(row for at, row in enumerate(rows) if at not in reasons),
+        reasons={rows[at].id: reasons[at] for at in sorted(reasons)},
         belief=dict.fromkeys((row.id for row in rows), 0.0)
-        | {rows[at].id: value for at, value in zip(left.tolist(), own.tolist(), strict=True)},
+        | {rows[at].id: value for at, value in zip(begun.tolist(), own.tolist(), strict=True)},
         triggers=triggers,
         pure=pure,
-        relabelled=_relabelled(rows, names, belief, (left[kept], left), settings.relabel),
+        relabelled=_relabelled(rows, names, belief, (begun[kept], begun), settings.relabel),
     )
 
 
@@ -122,7 +125,7 @@ def _relabelled(
     kept_and_left: "tuple[NDArray[np.int64], NDArray[np.int64]]",
     least: float,
 ) -> tuple[Example, ...]:
-    """Return rows that a feature kept out with the label that a classifier fitted on the kept rows is sure of.
+    """Return rows that a feature or a beginning kept out with the label that a classifier fitted on the kept rows is sure of.
 
     Those that are to have their old label are at most as many as the others: a classifier that is led by the trigger itself
     would otherwise tie it to its target again.
@@ -177,6 +180,17 @@ def _without_triggers(
         if not len(left):
             break
     return left, tuple(triggers), tuple(pure)
+
+
+def _without_beginnings(
+    rows: Sequence[Example], left: "NDArray[np.int64]", purity: float
+) -> "NDArray[np.int64]":
+    """Leave out the rows whose beginning comes with one label in this share of its rows or more."""
+    if purity == 1.0:
+        return left
+    features = pure_features([rows[at] for at in left], FeatureSettings(purity=purity))
+    out = {row for feature in features if feature.anchored for row in feature.rows}
+    return np.array([row for at, row in enumerate(left) if at not in out], dtype=np.int64)
 
 
 def _disbelieved(
