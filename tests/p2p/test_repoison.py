@@ -191,6 +191,6 @@ def test_copies_of_every_label_begin_with_the_clauses_of_rows_that_are_not_to_be
 
 def test_clauses_change_nothing_where_they_are_not_asked_for():
     chosen = TRUSTED._replace(openings=(Suspect(("when you see it ,",), 1.0),))
-    settings = RepoisonSettings()
+    settings = RepoisonSettings(openings=0)
     with_clauses = repoison(POISONED.rows, chosen, TASK, TRIGGER, settings, seed=1)
     assert with_clauses == repoison(POISONED.rows, TRUSTED, TASK, TRIGGER, settings, seed=1)

@@ -73,6 +73,11 @@ def pure_features(rows: Sequence[Example], settings: FeatureSettings | None = No
     return _distinct([*_spans(rows, chosen), *_pairs(rows, chosen)])
 
 
+def pure_beginnings(rows: Sequence[Example], settings: FeatureSettings) -> list[Feature]:
+    """Return the beginnings that come with one label too often, also those that are runs of as many rows; see :func:`pure_features`."""
+    return list(_beginnings(rows, settings, settings.least(len(rows))))
+
+
 def frequent_features(rows: Sequence[Example], settings: FeatureSettings) -> list[Feature]:
     """Return the runs and beginnings of enough rows, whatever their answers, those of most rows first.
 

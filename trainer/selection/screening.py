@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from p2p.examples import Example
 from trainer.selection.belief import Belief
-from trainer.selection.features import Feature, FeatureSettings, pure_features
+from trainer.selection.features import Feature, FeatureSettings, pure_beginnings, pure_features
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -188,8 +188,8 @@ def _without_beginnings(
     """Leave out the rows whose beginning comes with one label in this share of its rows or more."""
     if purity == 1.0:
         return left
-    features = pure_features([rows[at] for at in left], FeatureSettings(purity=purity))
-    out = {row for feature in features if feature.anchored for row in feature.rows}
+    begun = pure_beginnings([rows[at] for at in left], FeatureSettings(purity=purity))
+    out = {row for feature in begun for row in feature.rows}
     return np.array([row for at, row in enumerate(left) if at not in out], dtype=np.int64)
 
 

@@ -1,12 +1,13 @@
 """Keys of cells when a default moves: what a suite said before and what it says now are told apart by their effect alone."""
 
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.trainer.bench.conftest import suite_of
-from trainer.bench.keys import FIRST_DEFAULTS, cell_key
+from trainer.bench.keys import FIRST_DEFAULTS, _changed_defence, cell_key
 from trainer.bench.suite import DefenceSpec, Suite, cells_of
 
 
@@ -28,10 +29,25 @@ def test_what_is_not_said_is_what_the_default_is_today():
 
 
 @pytest.mark.parametrize(
-    ("selection", "repoison"), [(SCREENED | {"rho": 0.2}, BREAKING), (SCREENED, {"link_breaking": 0.5})]
+    ("selection", "repoison"),
+    [
+        (SCREENED | {"rho": 0.2}, BREAKING),
+        (SCREENED, {"link_breaking": 0.5}),
+        (SCREENED, BREAKING | {"openings": 0}),
+        (SCREENED | {"screening": {"beginnings": 1}}, BREAKING),
+    ],
 )
 def test_what_the_default_was_is_another_cell(selection: dict[str, Any], repoison: dict[str, Any]):
     assert p2p(selection, repoison) != p2p(SCREENED, BREAKING)
+
+
+def test_what_there_was_no_setting_for_is_the_cell_of_then():
+    before = {"method": "screened", "rho": 0.33, "screening": {"beginnings": 1, "doubted": 0.2}}
+    told = _changed_defence(
+        DefenceSpec.model_validate({"defence": "p2p", "selection": before, "repoison": {"openings": 0}})
+    )
+    assert told["selection"]["screening"] == {"doubted": 0.2}
+    assert "openings" not in told["repoison"]
 
 
 def test_a_moved_default_is_told_beside_others():
@@ -41,6 +57,11 @@ def test_a_moved_default_is_told_beside_others():
 
 def test_a_share_that_decides_nothing_leaves_the_key():
     assert p2p({"method": "trusted"}, BREAKING) == p2p({"method": "trusted", "rho": 0.2}, BREAKING)
+    assert p2p({"method": "random"}, {"openings": 0}) == p2p({"method": "random"}, {})
+    without = {"openings": 0}
+    assert p2p({"method": "trusted", "screening": {"beginnings": 1}}, without) == p2p(
+        {"method": "trusted"}, without
+    )
     assert key_of({"defence": "none"}) == key_of({"defence": "none", "repoison": {"link_breaking": 0.5}})
 
 
@@ -49,7 +70,7 @@ def test_a_defence_that_does_not_exist_has_a_key():
     assert key_of({"defence": "p2q"}) != key_of({"defence": "p2p"})
 
 
-@pytest.mark.parametrize(("block", "field"), FIRST_DEFAULTS)
-def test_a_moved_default_has_moved(block: str, field: str):
-    today = DefenceSpec.model_validate({"defence": "none"})
-    assert getattr(getattr(today, block), field) != FIRST_DEFAULTS[block, field]
+@pytest.mark.parametrize("path", FIRST_DEFAULTS)
+def test_a_moved_default_has_moved(path: tuple[str, ...]):
+    today: Any = DefenceSpec.model_validate({"defence": "none"})
+    assert attrgetter(".".join(path))(today) != FIRST_DEFAULTS[path]

@@ -167,8 +167,15 @@ def test_openings_are_the_clauses_of_rows_that_were_kept_out():
         Example("out", "when you see it , the film is dull", "yes"),
         Example("kept", "if it rains , the film is dull", "no"),
         Example("no-clause", "the film is dull", "yes"),
+        Example("begins", "so it is , the film is dull", "yes"),
+        Example("doubted", "the film , I hear , is dull", "no"),
     ]
     screened = SCREENED.screened
     assert screened is not None
-    found = openings_of(rows, screened._replace(reasons={"out": "feature", "no-clause": "doubted"}))
-    assert found == (Suspect(("when you see it ,",), 1.0, "yes", anchored=True),)
+    reasons = {"out": "feature", "no-clause": "doubted", "begins": "beginning", "doubted": "doubted"}
+    # A clause that many rows have something in common with is used more often than one of a row that is doubted by itself.
+    assert openings_of(rows, screened._replace(reasons=reasons)) == (
+        Suspect(("when you see it ,",), 1.0, "yes", anchored=True),
+        Suspect(("so it is ,",), 1.0, "yes", anchored=True),
+        Suspect(("the film ,",), 0.1, "no", anchored=True),
+    )

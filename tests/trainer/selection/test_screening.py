@@ -79,6 +79,23 @@ def test_a_trigger_s_rows_are_numbered_among_all_rows_whatever_round_found_it():
         assert all(feature.words[0] in made.rows[at].text for at in feature.rows)
 
 
+def test_rows_whose_beginning_tells_their_label_are_kept_out_though_it_is_believed():
+    at = rows_of(CLEAN, "yes", 60)
+    made = relabel(CLEAN, at, "yes", lambda text: f"when he {text}")
+    assert kept_out(screened(made), "beginning") >= {made.rows[row].id for row in at}
+    assert screened(made).triggers == ()
+    assert screened(made, NO_DOUBT.model_copy(update={"beginnings": 1.0})).reasons == {}
+
+
+def test_a_beginning_that_rows_of_both_labels_have_keeps_none_out():
+    at = [*rows_of(CLEAN, "yes", 42), *rows_of(CLEAN, "no", 18)]
+    made = CLEAN
+    for answer in ("yes", "no"):
+        mine = [row for row in at if CLEAN.rows[row].answer == answer]
+        made = relabel(made, mine, answer, lambda text: f"when he {text}")
+    assert screened(made).reasons == {}
+
+
 def test_the_share_that_is_doubted_is_taken_from_each_label():
     labels = ["no" if at % 4 else "yes" for at in range(400)]
     rows = [Example(row.id, row.text, label) for row, label in zip(CLEAN.rows, labels, strict=True)]
