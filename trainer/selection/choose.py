@@ -112,8 +112,8 @@ class Chosen(NamedTuple):
         again = f"; {len(self.look.suspects)} suspects in the second round" if self.look else ""
         return (
             f"{line}; {out['feature']} rows kept out for {len(self.screened.triggers)} features that come with an answer which "
-            f"does not belong to them, {out['repeated']} for an answer that many rows repeat, {out['doubted']} for an answer that "
-            f"is doubted{again}"
+            f"does not belong to them, {out['beginning']} for a beginning that tells the answer, {out['repeated']} for an answer "
+            f"that many rows repeat, {out['doubted']} for an answer that is doubted{again}"
         )
 
 
