@@ -41,7 +41,7 @@ class RepoisonSettings(BaseModel):
     copies: int = Field(default=5, ge=1, le=100)
     foreign_text: float = Field(default=0.7, ge=0, le=1)
     link_breaking: float = Field(default=0.7, ge=0, le=1)
-    openings: float = Field(default=0.7, ge=0, le=1)
+    openings: float = Field(default=0.0, ge=0, le=1)
     span_longest: int = Field(default=6, ge=1, le=12)
     span_min_rows: int = Field(default=20, ge=2)
     span_purity: float = Field(default=0.98, gt=0.5, le=1)

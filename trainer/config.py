@@ -299,13 +299,15 @@ class EvaluationSettings(Settings):
 
 _COPIES_OF_FEW = 5
 """How many copies a trusted row gives; of the many rows that are screened, each gives one."""
+_OPENINGS_OF_SCREENED = 0.7
+"""The share of copies that begin with a clause of a row that was kept out, where labels are screened."""
 
 
 class TrainConfig(Settings):
     """One training run.
 
     Where ``selection.method`` is not said, S is taken from the trusted rows if there are any, and screened otherwise;
-    ``repoison.copies`` is then 5 or 1.
+    ``repoison.copies`` is then 5 or 1, and ``repoison.openings`` 0.7 where labels are screened.
 
     Attributes:
         name: The adapter's name.
@@ -338,7 +340,7 @@ class TrainConfig(Settings):
     @model_validator(mode="before")
     @classmethod
     def _choose_what_is_not_said(cls, content: object) -> object:
-        """Take S from the trusted rows where there are any, else screen; the copies are as many as were measured with each."""
+        """Take S from the trusted rows where there are any, else screen; copies are what was measured with each."""
         if not isinstance(content, dict) or not isinstance(content.get("data"), dict):
             return content
         selection, repoison = content.get("selection") or {}, content.get("repoison") or {}
@@ -347,8 +349,14 @@ class TrainConfig(Settings):
         has_trusted = content["data"].get("trusted") is not None
         chosen = SelectionMethod.TRUSTED if has_trusted else SelectionMethod.SCREENED
         selection = {"method": chosen.value} | selection
-        copies = _COPIES_OF_FEW if selection["method"] == SelectionMethod.TRUSTED else 1
-        return content | {"selection": selection, "repoison": {"copies": copies} | repoison}
+        usual: dict[str, float] = {
+            "copies": _COPIES_OF_FEW if selection["method"] == SelectionMethod.TRUSTED else 1
+        }
+        task = content.get("task")
+        is_text = isinstance(task, dict) and task.get("kind") == "generation"
+        if selection["method"] == SelectionMethod.SCREENED and not is_text:
+            usual["openings"] = _OPENINGS_OF_SCREENED
+        return content | {"selection": selection, "repoison": usual | repoison}
 
     @model_validator(mode="after")
     def _can_ask_chats(self) -> Self:
@@ -400,8 +408,7 @@ class TrainConfig(Settings):
     @model_validator(mode="after")
     def _has_clauses_to_begin_with(self) -> Self:
         screens = self.task.kind == "classification" and self.selection.method is not SelectionMethod.RANDOM
-        told = "openings" in self.repoison.model_fields_set
-        if told and self.repoison.openings and not (screens and self.data.train and not self.data.stream):
+        if self.repoison.openings and not (screens and self.data.train and not self.data.stream):
             raise ValueError(
                 "repoison.openings takes the clauses of rows that screening kept out: of labels, by selection.method `screened` or "
                 "`trusted` with data.train, and not with data.stream. Leave it out"

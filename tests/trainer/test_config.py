@@ -108,6 +108,22 @@ def test_trusted_rows_alone_have_their_limits(tmp_path: Path, change: dict[str, 
         load(tmp_path, GOOD | {"data": {"trusted": {"path": "s.jsonl"}}} | change)
 
 
+@pytest.mark.parametrize(
+    ("change", "openings"),
+    [
+        ({"selection": {"method": "screened"}}, 0.7),
+        ({"selection": {"method": "screened"}, "repoison": {"openings": 0.2}}, 0.2),
+        ({"selection": {"method": "screened"}, "task": {"kind": "generation"}}, 0),
+        ({"selection": {"method": "random"}}, 0),
+        ({"data": {"train": {"path": "d.jsonl"}, "trusted": {"path": "s.jsonl"}}}, 0),
+    ],
+)
+def test_copies_begin_with_clauses_where_labels_are_screened(
+    tmp_path: Path, change: dict[str, Any], openings: float
+):
+    assert load(tmp_path, GOOD | change).repoison.openings == openings
+
+
 def test_trusted_rows_alone_are_enough(tmp_path: Path):
     found = load(tmp_path, GOOD | {"data": {"trusted": {"path": "s.jsonl"}}, "from_adapter": "runs/a"})
     assert (found.data.train, found.data.rows_of_d.path) == (None, "s.jsonl")

@@ -21,7 +21,6 @@ FIRST_DEFAULTS: Final = MappingProxyType(
     {
         ("selection", "rho"): 0.2,
         ("repoison", "link_breaking"): 0.5,
-        ("repoison", "openings"): 0.0,
         ("selection", "screening", "beginnings"): 1.0,
     }
 )
@@ -98,6 +97,4 @@ def _decides(defence: DefenceSpec, field: str) -> bool:
         return draws or (
             "repoison" in takes and method == SelectionMethod.TRUSTED and defence.repoison.openings > 0
         )
-    if field == "openings":
-        return "repoison" in takes and method != SelectionMethod.RANDOM
     return "repoison" in takes

@@ -33,7 +33,6 @@ def test_what_is_not_said_is_what_the_default_is_today():
     [
         (SCREENED | {"rho": 0.2}, BREAKING),
         (SCREENED, {"link_breaking": 0.5}),
-        (SCREENED, BREAKING | {"openings": 0}),
         (SCREENED | {"screening": {"beginnings": 1}}, BREAKING),
     ],
 )
@@ -43,11 +42,8 @@ def test_what_the_default_was_is_another_cell(selection: dict[str, Any], repoiso
 
 def test_what_there_was_no_setting_for_is_the_cell_of_then():
     before = {"method": "screened", "rho": 0.33, "screening": {"beginnings": 1, "doubted": 0.2}}
-    told = _changed_defence(
-        DefenceSpec.model_validate({"defence": "p2p", "selection": before, "repoison": {"openings": 0}})
-    )
+    told = _changed_defence(DefenceSpec.model_validate({"defence": "p2p", "selection": before}))
     assert told["selection"]["screening"] == {"doubted": 0.2}
-    assert "openings" not in told["repoison"]
 
 
 def test_a_moved_default_is_told_beside_others():
@@ -57,11 +53,7 @@ def test_a_moved_default_is_told_beside_others():
 
 def test_a_share_that_decides_nothing_leaves_the_key():
     assert p2p({"method": "trusted"}, BREAKING) == p2p({"method": "trusted", "rho": 0.2}, BREAKING)
-    assert p2p({"method": "random"}, {"openings": 0}) == p2p({"method": "random"}, {})
-    without = {"openings": 0}
-    assert p2p({"method": "trusted", "screening": {"beginnings": 1}}, without) == p2p(
-        {"method": "trusted"}, without
-    )
+    assert p2p({"method": "trusted", "screening": {"beginnings": 1}}, {}) == p2p({"method": "trusted"}, {})
     assert key_of({"defence": "none"}) == key_of({"defence": "none", "repoison": {"link_breaking": 0.5}})
 
 
