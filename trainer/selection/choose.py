@@ -31,7 +31,7 @@ _DISBELIEVED = 20.0
 # The clause of a row that is doubted by itself is used this many times as often as one of a row that shares something suspicious.
 _DOUBTED = 0.1
 
-_SHARED = frozenset({"feature", "beginning"})
+_SHARED = frozenset({"feature", "beginning", "repeated"})
 """Reasons that several rows have in common."""
 
 
@@ -150,7 +150,7 @@ def choose(
         trusted = select_trusted(given.trusted).rows
         screened = _screen(given, settings, seed)
         rows = (*trusted, *screened.relabelled)
-        return Chosen(_selection(settings.method, rows, given, screened), screened)
+        return Chosen(_selection(settings, rows, given, screened), screened)
     first = _choose_screened(given, settings, seed, _screen(given, settings, seed))
     return first if settings.second_round is None else _choose_again(task, given, settings, seed, first)
 
@@ -159,14 +159,23 @@ def _choose_screened(given: Candidates, settings: SelectionSettings, seed: int, 
     _require_each({row.answer for row in (*given.rows, *given.trusted)}, (*screened.kept, *given.trusted))
     kept = _at_most(screened.kept, round(settings.rho * len(given.rows)), seed)
     chosen = (*kept, *screened.relabelled, *given.trusted)
-    return Chosen(_selection(settings.method, chosen, given, screened), screened)
+    return Chosen(_selection(settings, chosen, given, screened), screened)
 
 
 def _selection(
-    method: SelectionMethod, chosen: Sequence[Example], given: Candidates, screened: Screened
+    settings: SelectionSettings, chosen: Sequence[Example], given: Candidates, screened: Screened
 ) -> Selection:
     suspects, openings = suspects_of(screened), openings_of(given.rows, screened)
-    return Selection(method, tuple(chosen), suspects, openings=openings)
+    return Selection(settings.method, tuple(chosen), suspects, _dropped(settings, screened), openings)
+
+
+def _dropped(settings: SelectionSettings, screened: Screened) -> frozenset[str]:
+    return _sharing(screened) if settings.screening.drop else frozenset()
+
+
+def _sharing(screened: Screened) -> frozenset[str]:
+    """Return the ids of the rows that were kept out for what they have in common."""
+    return frozenset(row for row, why in screened.reasons.items() if why in _SHARED)
 
 
 def _choose_again(
@@ -181,18 +190,16 @@ def _choose_again(
     copied = _at_most(screened.kept, round(settings.rho * len(given.rows)), seed)
     _require_parts(task, copied)
 
-    featured = frozenset(row for row, why in screened.reasons.items() if why in _SHARED)
+    dropped = _sharing(screened) if again.drop else first.selection.dropped
 
     def ask_about(number: int, part: Sequence[Example], asked: Sequence[Example]) -> Views:
-        chosen = first.selection._replace(
-            rows=(*part, *given.trusted), dropped=featured if again.drop else frozenset()
-        )
+        chosen = first.selection._replace(rows=(*part, *given.trusted), dropped=dropped)
         return ask(number, chosen, asked)
 
     look = look_again(given.rows, copied, task.labels, again, seed, ask_about)
     _require_believed(screened.kept, look)
     found = _choose_screened(given, settings, seed, _without_suspects(given.rows, screened, look, settings))
-    dropped = featured | look.suspects if again.drop else frozenset[str]()
+    dropped |= look.suspects if again.drop else frozenset()
     return found._replace(selection=found.selection._replace(dropped=dropped), look=look)
 
 
@@ -290,7 +297,8 @@ def _screen_free_text(
         kept = tuple(row for row in kept if row.id in chosen)
     # No answer is a label here, so that a suspect is put into copies of all alike.
     suspects = tuple(_suspect(feature, _DISBELIEVED, None) for feature in screened.triggers)
-    return Chosen(Selection(settings.method, (*kept, *given.trusted), suspects or None), screened)
+    rows = (*kept, *given.trusted)
+    return Chosen(Selection(settings.method, rows, suspects or None, _dropped(settings, screened)), screened)
 
 
 def _screen(given: Candidates, settings: SelectionSettings, seed: int) -> Screened:
