@@ -78,10 +78,9 @@ class Chosen(NamedTuple):
                 "suspects": len(self.selection.suspects or ()),
             }
         if self.look:
-            counts["second_round"] = {
-                "suspects": len(self.look.suspects),
-                "dropped": len(self.selection.dropped),
-            }
+            counts["second_round"] = {"suspects": len(self.look.suspects)}
+        if self.selection.dropped:
+            counts["dropped"] = len(self.selection.dropped)
         return counts
 
     @property
@@ -110,6 +109,8 @@ class Chosen(NamedTuple):
             return line
         out = Counter(self.screened.reasons.values())
         again = f"; {len(self.look.suspects)} suspects in the second round" if self.look else ""
+        left = len(self.selection.dropped)
+        again += f"; {left} rows are left out of both halves" if left else ""
         return (
             f"{line}; {out['feature']} rows kept out for {len(self.screened.triggers)} features that come with an answer which "
             f"does not belong to them, {out['beginning']} for a beginning that tells the answer, {out['repeated']} for an answer "
