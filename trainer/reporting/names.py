@@ -29,6 +29,7 @@ _DATASETS = {
     "gsm8k": "GSM8K",
     "mawps": "MAWPS",
     "sst2": "SST-2",
+    "sst2-large": "SST-2",
     "svamp": "SVAMP",
 }
 
@@ -100,6 +101,11 @@ def settings_name(row: Pooled) -> str:
 def ablated(row: Pooled) -> tuple[tuple[str, str], ...]:
     """Return the variant's keys that are ablations, with their values."""
     return tuple((key, value) for key, value in row.variant if key not in SETTINGS)
+
+
+def chosen_name(row: Pooled) -> str:
+    """Name what the defender had to hand and what is ablated, such as ``screened rows, rho = 0.1``."""
+    return ", ".join(filter(None, (settings_name(row), *(f"{key} = {value}" for key, value in ablated(row)))))
 
 
 def row_name(row: Pooled) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from p2p.metrics.rate import Rate
 from trainer.reporting.difference import Difference, difference
 from trainer.reporting.grid import Case, Grid
-from trainer.reporting.names import settings_name
+from trainer.reporting.names import chosen_name
 from trainer.reporting.pooling import Pooled
 
 
@@ -78,7 +78,7 @@ def summarise(grid: Grid) -> tuple[Summary, ...]:
     for case in grid.counted:
         for row in grid.headline(case):
             if case.undefended and row.attack_success_rate:
-                pairs[settings_name(row)].append(Compared(case, case.undefended.only(row.seeds), row))
+                pairs[chosen_name(row)].append(Compared(case, case.undefended.only(row.seeds), row))
     found = [Summary(settings, tuple(compared)) for settings, compared in pairs.items()]
     return tuple(sorted(found, key=lambda each: -len(each.pairs)))
 

@@ -4,8 +4,10 @@ from trainer.reporting.gaps import gaps
 from trainer.reporting.grid import make_grid
 from trainer.reporting.markdown import markdown_page, markdown_table
 from trainer.reporting.sections import make_sections
+from trainer.reporting.summary import summarise
 from trainer.reporting.tables.ablations import ablations_table
 from trainer.reporting.tables.cases import cases_tables
+from trainer.reporting.tables.headline import headline_table
 from trainer.reporting.tables.selection import selection_table
 from trainer.reporting.tables.table import Cell, Group, Row, Table
 
@@ -45,6 +47,19 @@ def test_an_ablation_is_compared_over_its_own_seeds():
     (group,) = ablations_table(make_grid([*cells, changed])).groups
     assert [row.cells[1].detail[:6] for row in group.rows] == ["10/100", "30/100"]
     assert group.rows[1].cells[2].text == "+0.200"
+
+
+def test_a_row_that_changes_something_and_has_nothing_to_compare_with_is_named_and_summed_up_apart():
+    whole, changed = {"selection": "screened"}, {"selection": "screened", "forms": "no"}
+    cells = [
+        each
+        for attack, variant in (("badnets:mn", whole), ("addsent", changed))
+        for each in (cell(attack=attack), cell("p2p", asr=(5, 100), attack=attack, variant=variant))
+    ]
+    grid = make_grid(cells)
+    names = {group.rows[0].cells[0].text for group in headline_table(grid).groups}
+    assert names == {"screened rows", "screened rows, forms = no"}
+    assert {(each.settings, len(each.pairs)) for each in summarise(grid)} == {(name, 1) for name in names}
 
 
 def test_selection_counts_poisoned_rows_and_its_share_of_the_training_time():

@@ -11,7 +11,7 @@ from trainer.reporting.charts.chart import Chart
 from trainer.reporting.charts.rows import Block, Line, handle, mark, row_frame
 from trainer.reporting.charts.style import FLOOR, Looks, share_axis
 from trainer.reporting.grid import Case, Grid, Standing
-from trainer.reporting.names import case_name, selection_of, settings_name
+from trainer.reporting.names import case_name, chosen_name, selection_of
 from trainer.reporting.pooling import Pooled
 from trainer.reporting.summary import Summary
 
@@ -82,7 +82,7 @@ def _draw(grid: Grid, cases: Sequence[Case], looks: Looks, width: float) -> Figu
 def _label(row: Pooled | None) -> str:
     if row is None:
         return "P2P not measured"
-    return f"P2P, {settings_name(row)}" if settings_name(row) else "P2P"
+    return f"P2P, {chosen_name(row)}" if chosen_name(row) else "P2P"
 
 
 def _value(case: Case, row: Pooled | None) -> str:
@@ -137,7 +137,7 @@ def _words(grid: Grid, case: Case) -> str:
     before = case.undefended.attack_success_rate if case.undefended else None
     parts = [f"undefended {before.value:.2f}"] if before and before.n else []
     parts += [
-        f"{settings_name(row) or 'guarded'} {row.attack_success_rate.value:.2f}, floor {row.floor.value:.2f}"
+        f"{chosen_name(row) or 'guarded'} {row.attack_success_rate.value:.2f}, floor {row.floor.value:.2f}"
         for row in grid.headline(case)
         if row.attack_success_rate and row.floor
     ]

@@ -2,7 +2,7 @@
 
 from p2p.metrics.rate import Rate
 from trainer.reporting.grid import Case, Grid
-from trainer.reporting.names import GUARDED, UNGUARDED, case_name, row_name
+from trainer.reporting.names import UNGUARDED, case_name, chosen_name, row_name
 from trainer.reporting.pooling import Pooled
 from trainer.reporting.rivals import rivals
 from trainer.reporting.tables.cases import remark
@@ -56,9 +56,8 @@ def _value(rate: Rate | None) -> float:
 def _row(case: Case, row: Pooled) -> Row:
     before, rival = case.undefended, lowest_rival(case)
     free = next((each for each in case.of(UNGUARDED) if each.variant == row.variant), None)
-    name = row_name(row).removeprefix("P2P guarded (").removesuffix(")") if row.defence == GUARDED else ""
     cells = (
-        Cell(name),
+        Cell(chosen_name(row)),
         rate_cell(before.attack_success_rate) if before else EMPTY,
         rate_cell(row.attack_success_rate),
         rate_cell(row.floor),
