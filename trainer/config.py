@@ -354,7 +354,9 @@ class TrainConfig(Settings):
         }
         task = content.get("task")
         is_text = isinstance(task, dict) and task.get("kind") == "generation"
-        if selection["method"] == SelectionMethod.SCREENED and not is_text:
+        screens_labels = selection["method"] == SelectionMethod.SCREENED and not is_text
+        # What can't be screened is refused for that, not for a setting that nobody made.
+        if screens_labels and not content["data"].get("stream"):
             usual["openings"] = _OPENINGS_OF_SCREENED
         return content | {"selection": selection, "repoison": usual | repoison}
 
