@@ -5,12 +5,12 @@
 
 from pathlib import Path
 
-from trainer.reporting.charts.before_after import takeaway
+from trainer.reporting.charts.before_after import before_after_charts, takeaway
+from trainer.reporting.charts.style import Looks
 from trainer.reporting.grid import Grid, make_grid
 from trainer.reporting.load import load_results
 from trainer.reporting.markdown import markdown_table
 from trainer.reporting.render import draw
-from trainer.reporting.sections import make_sections
 from trainer.reporting.summary import summarise
 from trainer.reporting.tables.headline import headline_table
 from trainer.reporting.tables.table import Table
@@ -42,8 +42,9 @@ def block(grid: Grid) -> str:
 
 
 def figure(grid: Grid) -> str:
-    """Return the picture."""
-    return draw(next(chart for section in make_sections(grid) for chart in section.charts)).wide
+    """Return the picture of every case, in one part: a screen has no page."""
+    (chart,) = before_after_charts(grid, Looks(()), most=len(grid.attacked))
+    return draw(chart).wide
 
 
 def without(table: Table, columns: frozenset[str]) -> Table:

@@ -3,6 +3,8 @@
 import pytest
 
 from scripts.write_results import FIGURE, README, block, figure, filled, measured, without
+from trainer.reporting.charts.before_after import before_after_charts
+from trainer.reporting.charts.style import Looks
 from trainer.reporting.tables.headline import headline_table
 
 
@@ -11,6 +13,12 @@ def test_the_readmes_table_and_picture_are_those_of_the_cells() -> None:
     readme = README.read_text(encoding="utf-8")
     assert filled(readme, block(grid)) == readme, "run scripts/write_results.py"
     assert FIGURE.read_text(encoding="utf-8") == figure(grid), "run scripts/write_results.py"
+
+
+def test_the_picture_has_every_case_of_the_table() -> None:
+    grid = measured()
+    (chart,) = before_after_charts(grid, Looks(()), most=len(grid.attacked))
+    assert all(group.title in chart.alt for group in headline_table(grid).groups)
 
 
 def test_a_column_is_left_out_of_every_row() -> None:

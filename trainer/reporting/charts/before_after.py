@@ -18,15 +18,16 @@ from trainer.reporting.summary import Summary
 _CASES_A_FIGURE = 11  # what fits on a page of A4
 
 
-def before_after_charts(grid: Grid, looks: Looks) -> tuple[Chart, ...]:
+def before_after_charts(grid: Grid, looks: Looks, most: int = _CASES_A_FIGURE) -> tuple[Chart, ...]:
     """Return the chart, in several parts when it would be longer than a page.
 
     Args:
         grid: What was measured.
         looks: Colours and markers.
+        most: Cases a part.
     """
     cases = [case for case in grid.attacked if grid.headline(case) or case.undefended]
-    parts = [cases[at : at + _CASES_A_FIGURE] for at in range(0, len(cases), _CASES_A_FIGURE)]
+    parts = [cases[at : at + most] for at in range(0, len(cases), most)]
     return tuple(
         Chart(
             name="asr-before-after" if len(parts) == 1 else f"asr-before-after-{number}",
