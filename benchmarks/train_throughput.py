@@ -9,6 +9,7 @@ for all epochs. Its rate counts each row once an epoch, the time for the frozen 
 adapters; attention, norms and the head's one row are left out) against the best that a plain matrix product reaches on this machine.
 
     .venv/bin/python benchmarks/train_throughput.py
+    .venv/bin/python benchmarks/train_throughput.py --dtype bfloat16
 """
 
 import argparse
@@ -53,12 +54,13 @@ def main() -> None:
     parser.add_argument("--modules", default="all-linear", help="all-linear, or names such as q_proj,v_proj")
     parser.add_argument("--frozen-last", type=int, default=6, help="layers with adapters in `frozen`")
     parser.add_argument("--frozen-epochs", type=int, default=3)
+    parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="auto")
     parser.add_argument("--output", type=Path)
     asked = parser.parse_args()
 
     rows = _rows(asked.model, asked.data)
     modules = asked.modules if asked.modules == "all-linear" else tuple(asked.modules.split(","))
-    dtype = choose_dtype("auto")
+    dtype = choose_dtype(asked.dtype)
     model = add_lora(load_model(asked.model, dtype), LoraSettings(target_modules=modules), seed=0).train()
     ours = plan_batches(rows, asked.batch_size, seed=0, epoch=0)
     plain = _random_batches(rows, asked.batch_size)

@@ -228,7 +228,7 @@ class TrainingSettings(Settings):
         weight_decay: AdamW's.
         max_length: Tokens a row, answer included. A longer row loses the end of its input text, never the trigger,
             the template or the answer; how many did is reported.
-        dtype: ``auto`` takes bfloat16 where the processor computes in it, else float32.
+        dtype: ``auto`` takes bfloat16 where a GPU, or a CPU's matrix units (AMX), compute in it, else float32.
         checkpoint_minutes: How much work a kill may cost.
         accumulation: In how many parts a step's rows go through the model, one after the other. The step is the same, and
             takes the memory of one part.

@@ -69,8 +69,15 @@ def test_a_type_that_is_asked_for_is_taken():
     assert choose_dtype("bfloat16") is torch.bfloat16
 
 
-@pytest.mark.parametrize(("flags", "dtype"), [("avx2 amx_bf16", torch.bfloat16), ("avx2", torch.float32)])
-def test_a_processor_that_computes_in_bfloat16_is_used(
+@pytest.mark.parametrize(
+    ("flags", "dtype"),
+    [
+        ("avx2 avx512_bf16 amx_bf16", torch.bfloat16),
+        ("avx2 avx512_bf16", torch.float32),
+        ("avx2", torch.float32),
+    ],
+)
+def test_bfloat16_is_taken_where_it_is_the_quicker_one(
     monkeypatch: pytest.MonkeyPatch, flags: str, dtype: torch.dtype
 ):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
