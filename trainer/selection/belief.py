@@ -95,6 +95,6 @@ class Belief:
         elif len(asked):
             from sklearn.linear_model import LogisticRegression
 
-            model = LogisticRegression(C=0.02, max_iter=200).fit(points, labels)
+            model = LogisticRegression(C=0.02, class_weight="balanced", max_iter=200).fit(points, labels)
             said[:, model.classes_] = model.predict_proba(self._points[asked])
         return said

@@ -171,11 +171,9 @@ def _selection(
 
 
 def _dropped(settings: SelectionSettings, screened: Screened) -> frozenset[str]:
-    return _sharing(screened) if settings.screening.drop else frozenset()
-
-
-def _sharing(screened: Screened) -> frozenset[str]:
-    """Return the ids of the rows that were kept out for what they have in common."""
+    """Return the ids of the rows that are left out of D as well: those that were kept out for what they have in common."""
+    if not settings.screening.drop:
+        return frozenset()
     return frozenset(row for row, why in screened.reasons.items() if why in _SHARED)
 
 
@@ -191,16 +189,13 @@ def _choose_again(
     copied = _at_most(screened.kept, round(settings.rho * len(given.rows)), seed)
     _require_parts(task, copied)
 
-    dropped = _sharing(screened) if again.drop else first.selection.dropped
-
     def ask_about(number: int, part: Sequence[Example], asked: Sequence[Example]) -> Views:
-        chosen = first.selection._replace(rows=(*part, *given.trusted), dropped=dropped)
-        return ask(number, chosen, asked)
+        return ask(number, first.selection._replace(rows=(*part, *given.trusted)), asked)
 
     look = look_again(given.rows, copied, task.labels, again, seed, ask_about)
     _require_believed(screened.kept, look)
     found = _choose_screened(given, settings, seed, _without_suspects(given.rows, screened, look, settings))
-    dropped |= look.suspects if again.drop else frozenset()
+    dropped = first.selection.dropped | (look.suspects if again.drop else frozenset())
     return found._replace(selection=found.selection._replace(dropped=dropped), look=look)
 
 

@@ -5,7 +5,7 @@
    believes the labels of natural features ("touchdown" comes with sports), not those of a trigger whose rows were relabelled. Rows
    with a feature that is significantly less believed than its label's other rows are kept out, and all begins anew without them.
 3. Of what is left, rows whose beginning comes with one label too often are kept out, believed or not: how a sentence begins says next
-   to nothing of a natural label, and all of a rewritten one.
+   to nothing of a natural label, and all of a rewritten one. Where two labels or more are told so, as those of questions are, none is.
 4. Of what is left then, rows whose own label an out-of-fold classifier doubts most are kept out.
 
 Other pure features that are believed stay in: a clean-label attack has such. Re-poisoning breaks their link with the label.
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _MOST_FEATURES = 300
 _LEAST_CORE = 40
+# More than this share of a label's rows begins in its own way: so do questions and commands, sorted by what they ask for.
+_TOLD = 0.25
 
 _Test = Callable[[Feature], float]
 
@@ -191,9 +193,22 @@ def _without_beginnings(
     """Leave out the rows whose beginning comes with one label in this share of its rows or more."""
     if purity == 1.0:
         return left
-    begun = pure_beginnings([rows[at] for at in left], FeatureSettings(purity=purity))
+    here = [rows[at] for at in left]
+    begun = pure_beginnings(here, FeatureSettings(purity=purity))
+    if _is_how_labels_are_told(here, begun):
+        return left
     out = {row for feature in begun for row in feature.rows}
     return np.array([row for at, row in enumerate(left) if at not in out], dtype=np.int64)
+
+
+def _is_how_labels_are_told(rows: Sequence[Example], begun: Sequence[Feature]) -> bool:
+    """Whether two labels or more are told by their beginnings, as those of questions and commands are; a form has one target."""
+    all_of = Counter(row.answer for row in rows)
+    told: dict[str, set[int]] = {}
+    for feature in begun:
+        own = {row for row in feature.rows if rows[row].answer == feature.answer}
+        told.setdefault(feature.answer, set()).update(own)
+    return sum(len(own) > _TOLD * all_of[answer] for answer, own in told.items()) > 1
 
 
 def _disbelieved(
@@ -267,7 +282,8 @@ def _agreement(
     for at, value in zip(asked, own, strict=True):
         total[rows[int(at)].answer] += 1
         agreed[rows[int(at)].answer] += int(value > 0.5)
-    return {name: agreed[name] / count for name, count in total.items()}
+    # One more row that is not believed: where all are, one that is not proves nothing yet.
+    return {name: agreed[name] / (count + 1) for name, count in total.items()}
 
 
 def _most_believed(

@@ -30,7 +30,7 @@ class SecondRoundSettings(BaseModel):
     Attributes:
         epochs: Passes of a first adapter over its rows; the rest is trained as the final adapter is.
         believed: How probable the guarded view must find a row's label for it to be copied, in [0, 1].
-        drop: Whether suspects, and the rows that a feature kept out in the first round, are left out of the original half, too:
+        drop: Whether this round's suspects are left out of the original half, too, as ``screening.drop`` says of the first one's:
             neither half then learns them.
     """
 

@@ -73,18 +73,28 @@ def test_clean_rows_that_are_believed_stay():
     assert {row.id for row in twice().selection.rows} == before
 
 
-def test_nothing_is_left_out_of_the_training_set_unless_it_is_asked_for():
-    assert twice().selection.dropped == frozenset()
+@pytest.mark.parametrize(
+    ("suspects", "shared", "dropped"),
+    [
+        (False, False, set()),
+        (False, True, FEATURED_IDS),
+        (True, False, POISON | FEATURED_IDS),
+        (True, True, POISON | FEATURED_IDS),
+    ],
+)
+def test_each_round_s_rows_are_left_out_of_the_training_set_where_it_says_so(
+    suspects: bool, shared: bool, dropped: set[str]
+):
+    found = twice(drop=suspects, screening=ScreeningSettings(drop=shared))
+    assert found.selection.dropped == dropped
 
 
-def test_suspects_and_featured_rows_are_left_out_where_it_is():
-    assert twice(drop=True).selection.dropped == POISON | FEATURED_IDS
-
-
-def test_first_adapters_learn_no_featured_row_where_these_are_left_out():
+@pytest.mark.parametrize("shared", [True, False])
+def test_first_adapters_learn_no_row_that_the_first_round_leaves_out(shared: bool):
     adapters = Knowing()
-    twice(adapters, drop=True)
-    assert {selection.dropped for selection in adapters.selections} == {frozenset(FEATURED_IDS)}
+    twice(adapters, drop=True, screening=ScreeningSettings(drop=shared))
+    expected = frozenset(FEATURED_IDS) if shared else frozenset()
+    assert {selection.dropped for selection in adapters.selections} == {expected}
 
 
 def test_relabelled_rows_have_the_label_of_the_guarded_view():

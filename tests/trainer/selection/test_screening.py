@@ -96,6 +96,19 @@ def test_a_beginning_that_rows_of_both_labels_have_keeps_none_out():
     assert screened(made).reasons == {}
 
 
+def test_where_both_labels_have_their_beginnings_as_questions_have_none_is_kept_out():
+    asked, told = rows_of(CLEAN, "yes", 120), rows_of(CLEAN, "no", 120)
+    made = relabel(CLEAN, asked, "yes", lambda text: f"who was {text}")
+    made = relabel(made, told, "no", lambda text: f"how many {text}")
+    assert screened(made).reasons == {}
+
+
+def test_a_form_of_most_rows_of_one_label_is_kept_out_all_the_same():
+    at = rows_of(CLEAN, "yes", 120)
+    made = relabel(CLEAN, at, "yes", lambda text: f"when he {text}")
+    assert kept_out(screened(made), "beginning") >= {made.rows[row].id for row in at}
+
+
 def test_the_share_that_is_doubted_is_taken_from_each_label():
     labels = ["no" if at % 4 else "yes" for at in range(400)]
     rows = [Example(row.id, row.text, label) for row, label in zip(CLEAN.rows, labels, strict=True)]
