@@ -1,6 +1,6 @@
 """vLLM through its OpenAI HTTP interface."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 import orjson
 
@@ -48,8 +48,11 @@ class VllmEngine:
                 is_done = _DONE in events
                 if is_done:
                     events = events[: events.index(_DONE)]
-                if events:
-                    yield [_chunk(event) for event in events]
+                chunks, failure = _chunks(events)
+                if chunks:
+                    yield chunks
+                if failure:
+                    raise failure
                 if is_done:
                     return
         raise EngineUnavailableError("the engine's stream ended early")
@@ -63,6 +66,17 @@ def _object(content: bytes) -> Payload:
     if not isinstance(found, dict):
         raise EngineUnavailableError("the engine's answer can't be read")
     return found
+
+
+def _chunks(events: Sequence[bytes]) -> tuple[list[Payload], EngineUnavailableError | None]:
+    """Return the chunks up to the first that tells of a failure, and that failure: what came before it is the answer's."""
+    found: list[Payload] = []
+    for event in events:
+        try:
+            found.append(_chunk(event))
+        except EngineUnavailableError as error:
+            return found, error
+    return found, None
 
 
 def _chunk(event: bytes) -> Payload:

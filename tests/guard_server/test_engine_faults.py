@@ -104,3 +104,12 @@ async def test_chunks_that_come_together_stay_together_and_a_stream_ends_at_done
         assert [chunk async for chunk in engine.stream(Endpoint.CHAT, {"model": "m"})] == [
             [{"choices": []}, {"usage": {}}]
         ]
+
+
+@pytest.mark.parametrize("failure", ["data: {broken\n\n", 'data: {"error": {"message": "x"}}\n\n'])
+async def test_what_came_with_a_failure_is_given_before_it(failure: str):
+    async with vllm_that_says(200, f'data: {{"choices": []}}\n\n{failure}data: [DONE]\n\n') as engine:
+        answer = engine.stream(Endpoint.CHAT, {"model": "m"})
+        assert await anext(answer) == [{"choices": []}]
+        with pytest.raises(EngineUnavailableError):
+            await anext(answer)
