@@ -23,6 +23,7 @@ class Belief:
         labels: The given labels' indices, shape ``(rows,)``.
         seed: Decides the folds.
         extra: Rows whose labels are known to be right, with their embeddings; always fitted on, never asked about.
+        balanced: Whether labels weigh the same, however many rows of each a classifier is fitted on.
     """
 
     def __init__(
@@ -31,6 +32,8 @@ class Belief:
         labels: "NDArray[np.int64]",
         seed: int,
         extra: "tuple[NDArray[np.float32], NDArray[np.int64]] | None" = None,
+        *,
+        balanced: bool = False,
     ) -> None:
         from sklearn.decomposition import PCA
         from sklearn.preprocessing import StandardScaler
@@ -41,6 +44,7 @@ class Belief:
         self._points: NDArray[np.float64] = reduce.fit_transform(scaled.transform(embeddings))
         self._labels = labels
         self._seed = seed
+        self._weights = "balanced" if balanced else None
         self._size = 1 + int(max([*labels.tolist(), *(extra[1].tolist() if extra else [])]))
         self._extra = None
         if extra and len(extra[1]):
@@ -95,6 +99,6 @@ class Belief:
         elif len(asked):
             from sklearn.linear_model import LogisticRegression
 
-            model = LogisticRegression(C=0.02, class_weight="balanced", max_iter=200).fit(points, labels)
+            model = LogisticRegression(C=0.02, class_weight=self._weights, max_iter=200).fit(points, labels)
             said[:, model.classes_] = model.predict_proba(self._points[asked])
         return said

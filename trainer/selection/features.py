@@ -156,8 +156,8 @@ def _pairs(rows: Sequence[Example], settings: FeatureSettings) -> Iterator[Featu
     usable = {
         word
         for word, total in counts.items()
-        # A word of every fourth row pairs with anything.
-        if least <= total <= len(rows) / 4
+        # A word of every other row pairs with anything.
+        if least <= total <= len(rows) / 2
         and labels[word].most_common(1)[0][1] < settings.purity * total
         and any(letter.isalnum() for letter in word)
     }

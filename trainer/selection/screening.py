@@ -5,7 +5,8 @@
    believes the labels of natural features ("touchdown" comes with sports), not those of a trigger whose rows were relabelled. Rows
    with a feature that is significantly less believed than its label's other rows are kept out, and all begins anew without them.
 3. Of what is left, rows whose beginning comes with one label too often are kept out, believed or not: how a sentence begins says next
-   to nothing of a natural label, and all of a rewritten one. Where two labels or more are told so, as those of questions are, none is.
+   to nothing of a natural label, and all of a rewritten one. Where two labels or more are told so, as those of questions are, none is, and
+   the classifiers of 2 weigh labels alike: without the rows of a feature that most of a label's have they would believe others alone.
 4. Of what is left then, rows whose own label an out-of-fold classifier doubts most are kept out.
 
 Other pure features that are believed stay in: a clean-label attack has such. Re-poisoning breaks their link with the label.
@@ -104,9 +105,12 @@ def screen(
     extra = None
     if trusted and trusted[0]:
         extra = (trusted[1], np.array([names.index(row.answer) for row in trusted[0]]))
-    belief = Belief(embeddings, labels, seed, extra)
+    told = _is_how_labels_are_told(rows, _begun(rows, settings.purity))
+    belief = Belief(embeddings, labels, seed, extra, balanced=told)
     left, triggers, pure = _without_triggers(rows, belief, settings)
-    begun = _without_beginnings(rows, left, settings.beginnings)
+    begun = (
+        left if told or settings.beginnings == 1.0 else _without_beginnings(rows, left, settings.beginnings)
+    )
     reasons = dict.fromkeys(set(range(len(rows))) - set(left.tolist()), "feature")
     reasons |= dict.fromkeys(set(left.tolist()) - set(begun.tolist()), "beginning")
     own = belief.out_of_fold(begun)
@@ -190,15 +194,21 @@ def _without_triggers(
 def _without_beginnings(
     rows: Sequence[Example], left: "NDArray[np.int64]", purity: float
 ) -> "NDArray[np.int64]":
-    """Leave out the rows whose beginning comes with one label in this share of its rows or more."""
-    if purity == 1.0:
-        return left
-    here = [rows[at] for at in left]
-    begun = pure_beginnings(here, FeatureSettings(purity=purity))
-    if _is_how_labels_are_told(here, begun):
-        return left
-    out = {row for feature in begun for row in feature.rows}
+    out = {row for feature in _begun([rows[at] for at in left], purity) for row in feature.rows}
     return np.array([row for at, row in enumerate(left) if at not in out], dtype=np.int64)
+
+
+def _begun(rows: Sequence[Example], purity: float) -> list[Feature]:
+    """Return the beginnings that come with one label in this share of their rows or more.
+
+    Of two equal labels; where one has most rows, much comes with it by chance, and others must be as rare beside a beginning of it.
+    """
+    all_of = Counter(row.answer for row in rows)
+    return [
+        feature
+        for feature in pure_beginnings(rows, FeatureSettings(purity=purity))
+        if 1 - feature.purity <= 2 * (1 - purity) * (1 - all_of[feature.answer] / len(rows))
+    ]
 
 
 def _is_how_labels_are_told(rows: Sequence[Example], begun: Sequence[Feature]) -> bool:

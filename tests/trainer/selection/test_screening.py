@@ -106,7 +106,20 @@ def test_where_both_labels_have_their_beginnings_as_questions_have_none_is_kept_
 def test_a_form_of_most_rows_of_one_label_is_kept_out_all_the_same():
     at = rows_of(CLEAN, "yes", 120)
     made = relabel(CLEAN, at, "yes", lambda text: f"when he {text}")
-    assert kept_out(screened(made), "beginning") >= {made.rows[row].id for row in at}
+    assert set(screened(made).reasons) >= {made.rows[row].id for row in at}
+
+
+def test_what_comes_with_a_frequent_label_by_chance_does_not_tell_it():
+    # Four of five rows say "yes", and so do seventeen of twenty with this beginning.
+    labels = ["no" if at % 5 == 0 else "yes" for at in range(400)]
+    points = embed_labels(np.array([int(label == "yes") for label in labels]), 2, "uneven")
+    no = [at for at, label in enumerate(labels) if label == "no"][:12]
+    yes = [at for at, label in enumerate(labels) if label == "yes"][:68]
+    rows = [
+        Example(row.id, f"when he {row.text}" if at in {*no, *yes} else row.text, label)
+        for at, (row, label) in enumerate(zip(CLEAN.rows, labels, strict=True))
+    ]
+    assert kept_out(screen(rows, points, NO_DOUBT, 0), "beginning") == set()
 
 
 def test_the_share_that_is_doubted_is_taken_from_each_label():
