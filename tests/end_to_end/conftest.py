@@ -83,6 +83,10 @@ def _config(home: Path, name: str, task: dict[str, Any], prompt: dict[str, Any])
     }
 
 
+# Labels far enough apart that the engine's arithmetic and torch's choose the same one.
+_DECIDED = {"training": {"epochs": 4, "batch_size": 8, "learning_rate": 2.0e-3}}
+
+
 def _train(config: dict[str, Any]) -> Path:
     return train(TrainConfig.model_validate(config), Console(file=io.StringIO())).path
 
@@ -103,7 +107,7 @@ def spelled(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("train", "trusted"):
         shutil.copy(adapter.parent / f"{name}.jsonl", home)
     task = {"kind": "classification", "words": ["bad bill", "bad parcel", "good bill", "good parcel"]}
-    return _train(_config(home, "spelled", task, {"kind": "chat", "system": "Sort the message."}))
+    return _train(_config(home, "spelled", task, {"kind": "chat", "system": "Sort the message."}) | _DECIDED)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +117,7 @@ def grown(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("train", "trusted"):
         shutil.copy(adapter.parent / f"{name}.jsonl", home)
     task = {"kind": "classification", "new_tokens": True}
-    return _train(_config(home, "grown", task, {"kind": "completion", "user": "{input}\nAnswer:"}))
+    return _train(_config(home, "grown", task, {"kind": "completion", "user": "{input}\nAnswer:"}) | _DECIDED)
 
 
 @pytest.fixture(scope="module")

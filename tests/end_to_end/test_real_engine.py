@@ -18,10 +18,10 @@ import pytest
 from p2p.manifest import read_manifest
 from p2p.prompts import ChatMessage, PromptTemplate
 from p2p.triggers import BenignTrigger
-from tests.end_to_end.conftest import BASE, KEY, Guard, running_guard
+from tests.end_to_end.conftest import BASE, KEY, START_S, Guard, running_guard
 from tests.trainer.conftest import make_tiny
 from trainer.answering import GUARDED
-from trainer.base_model import load_tokenizer
+from trainer.base_model import choose_dtype, load_tokenizer
 from trainer.encoding import PromptEncoder
 from trainer.loading import load_answerer
 
@@ -326,8 +326,11 @@ def test_no_secret_is_in_the_logs(guard: Guard, adapter: Path, writer: Path):
 def test_words_of_several_tokens_and_new_ones_are_served(spelled: Path, grown: Path, tmp_path: Path):
     """In a guard of their own: one more engine each beside the others' would not leave them their memory."""
     texts = ["my parcel is late", "my invoice is wrong", "the van came", "the charge is too high"]
+    # The type that the adapters are asked in below: they have learned little, and another one turns labels that are nearly as likely.
+    same_type = str(choose_dtype("auto")).removeprefix("torch.")
+    engine = {"startup_timeout_s": START_S, "dtype": same_type}
     with (
-        running_guard(tmp_path, {"spelled": spelled, "grown": grown}) as guard,
+        running_guard(tmp_path, {"spelled": spelled, "grown": grown}, settings={"engine": engine}) as guard,
         guard.client() as client,
     ):
         served = {
