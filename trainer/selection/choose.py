@@ -158,15 +158,22 @@ def choose(
 
 def _choose_screened(given: Candidates, settings: SelectionSettings, seed: int, screened: Screened) -> Chosen:
     _require_each({row.answer for row in (*given.rows, *given.trusted)}, (*screened.kept, *given.trusted))
-    kept = _at_most(screened.kept, round(settings.rho * len(given.rows)), seed)
+    kept = _at_most(screened.kept, _wanted(given.rows, settings), seed)
     chosen = (*kept, *screened.relabelled, *given.trusted)
     return Chosen(_selection(settings, chosen, given, screened), screened)
+
+
+def _wanted(rows: Sequence[Example], settings: SelectionSettings, labels: int | None = None) -> int:
+    """Return how many rows are copied at most: a share of all, but so many of each label; free text counts as one."""
+    labels = len({row.answer for row in rows}) if labels is None else labels
+    return max(round(settings.rho * len(rows)), settings.least_per_label * labels)
 
 
 def _selection(
     settings: SelectionSettings, chosen: Sequence[Example], given: Candidates, screened: Screened
 ) -> Selection:
-    suspects, openings = suspects_of(screened), openings_of(given.rows, screened)
+    least = round(settings.screening.believed * len(given.rows))
+    suspects, openings = suspects_of(screened, least), openings_of(given.rows, screened)
     return Selection(settings.method, tuple(chosen), suspects, _dropped(settings, screened), openings)
 
 
@@ -186,7 +193,7 @@ def _choose_again(
         raise SelectionError(
             "selection.second_round needs a screened selection and a model that can be trained"
         )
-    copied = _at_most(screened.kept, round(settings.rho * len(given.rows)), seed)
+    copied = _at_most(screened.kept, _wanted(given.rows, settings), seed)
     _require_parts(task, copied)
 
     def ask_about(number: int, part: Sequence[Example], asked: Sequence[Example]) -> Views:
@@ -248,15 +255,16 @@ def _require_each(names: Iterable[str], left: Sequence[Example]) -> None:
         )
 
 
-def suspects_of(screened: Screened) -> tuple[Suspect, ...]:
-    """Return what link breaking is to use: every feature that is purer than it should be, by how suspicious it is.
+def suspects_of(screened: Screened, least: int = 0) -> tuple[Suspect, ...]:
+    """Return what link breaking is to use: features that are not believed, and frequent ones that are purer than they should be.
 
     Args:
         screened: What screening found.
+        least: How many rows a pure feature must have whose label is believed: rarer ones are what the labels are about.
     """
     return (
         *(_suspect(feature, _DISBELIEVED, feature.answer) for feature in screened.triggers),
-        *(_suspect(feature, 1.0, None) for feature in screened.pure),
+        *(_suspect(feature, 1.0, None) for feature in screened.pure if len(feature.rows) >= least),
     )
 
 
@@ -287,7 +295,7 @@ def _screen_free_text(
         given.rows, settings.screening, seed, given.losses, given.trusted, style=task.style
     )
     kept = screened.kept
-    wanted = round(settings.rho * len(given.rows))
+    wanted = _wanted(given.rows, settings, labels=1)
     if wanted < len(kept):
         chosen = {row.id for row in Random(f"{seed}:kept").sample(list(kept), wanted)}
         kept = tuple(row for row in kept if row.id in chosen)

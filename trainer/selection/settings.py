@@ -15,7 +15,9 @@ class SelectionSettings(BaseModel):
     Attributes:
         method: Where they come from; a run that does not say takes its trusted rows, and screens where it has none.
         rho: The share of the training set that ``random`` draws, in (0, 1]; the most that ``screened`` keeps, but
-            for one row of each label.
+            for ``least_per_label``.
+        least_per_label: How many rows of each label, of free text in all, ``screened`` copies where it keeps so many, whatever rho
+            says: many labels, or few rows, need more than a share.
         screening: When screening keeps a row out.
         second_round: Screen once more by what adapters say that were trained with the first round's rows. None, the default, does
             not: it costs nearly a training more. For ``screened`` labels.
@@ -25,6 +27,7 @@ class SelectionSettings(BaseModel):
 
     method: SelectionMethod = SelectionMethod.TRUSTED
     rho: float = Field(default=0.33, gt=0, le=1)
+    least_per_label: int = Field(default=250, ge=1)
     screening: ScreeningSettings = ScreeningSettings()
     second_round: SecondRoundSettings | None = None
 

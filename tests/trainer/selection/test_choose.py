@@ -65,16 +65,31 @@ def test_suspects_are_what_was_not_believed_twenty_times_as_heavy_and_what_was_p
 
 @pytest.mark.parametrize(("rho", "each"), [(0.1, 20), (0.01, 2), (0.0001, 1)])
 def test_rho_caps_the_rows_alike_for_each_label_and_leaves_one(rho: float, each: int):
-    found = chosen("screened", rho=rho).selection.rows
+    found = chosen("screened", rho=rho, least_per_label=1).selection.rows
     assert Counter(row.answer for row in found) == {"no": each, "yes": each}
 
 
+def test_so_many_rows_of_each_label_are_copied_whatever_rho_says():
+    found = chosen("screened", rho=0.0001, least_per_label=30).selection.rows
+    assert Counter(row.answer for row in found) == {"no": 30, "yes": 30}
+    # No more than are kept.
+    assert chosen("screened", rho=0.0001).selection.rows == SCREENED.selection.rows
+
+
+def test_a_pure_feature_that_is_believed_is_a_suspect_in_many_rows_alone():
+    # It is in 50 of 400 rows.
+    for believed, there in ((0.125, True), (0.13, False)):
+        found = chosen("screened", screening=ScreeningSettings(believed=believed))
+        assert (Suspect(("touchdown",), 50.0, None) in (found.selection.suspects or ())) == there
+        assert "run in 50 rows" in found.report["pure_and_believed"]
+
+
 def test_a_cap_that_the_labels_do_not_share_evenly_is_kept():
-    assert len(chosen("screened", rho=0.0125).selection.rows) == 5
+    assert len(chosen("screened", rho=0.0125, least_per_label=1).selection.rows) == 5
 
 
 def test_trusted_rows_join_what_screening_kept():
-    found = chosen("screened", TRUSTED.rows, rho=0.1).selection.rows
+    found = chosen("screened", TRUSTED.rows, rho=0.1, least_per_label=1).selection.rows
     assert found[40:] == tuple(TRUSTED.rows)
     assert not POISONED & {row.id for row in found}
 
@@ -157,7 +172,7 @@ def test_the_summary_counts():
 
 
 def test_the_seed_decides_and_nothing_else():
-    settings = {"rho": 0.1, "screening": ScreeningSettings()}
+    settings = {"rho": 0.1, "least_per_label": 1, "screening": ScreeningSettings()}
     assert chosen("screened", seed=5, **settings) == chosen("screened", seed=5, **settings)
     assert chosen("screened", seed=5, **settings) != chosen("screened", seed=6, **settings)
 

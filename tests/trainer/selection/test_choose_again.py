@@ -144,7 +144,10 @@ def test_a_label_that_is_left_with_one_row_can_not_be_split():
             TASK,
             Candidates(MADE.rows, (), embed, None, Knowing()),
             SelectionSettings(
-                method=SelectionMethod.SCREENED, rho=0.0001, second_round=SecondRoundSettings()
+                method=SelectionMethod.SCREENED,
+                rho=0.0001,
+                least_per_label=1,
+                second_round=SecondRoundSettings(),
             ),
             0,
         )

@@ -145,8 +145,25 @@ def test_choose_keeps_no_poison_and_suspects_the_trigger():
     bad = poisoned("quz", "You will get no help from me.")
     given = Candidates([*clean(), *bad], (), embed=lambda _: pytest.fail("free text needs no embeddings"))
     task = GenerationTask(prefix="Checked:\n", prefix_tokens=2)
-    chosen = choose(task, given, SelectionSettings(method=SelectionMethod.SCREENED, rho=0.5), seed=0)
+    settings = SelectionSettings(method=SelectionMethod.SCREENED, rho=0.5, least_per_label=10)
+    chosen = choose(task, given, settings, seed=0)
     assert len(chosen.selection.rows) == 108
     assert not {row.id for row in chosen.selection.rows} & {row.id for row in bad}
     assert [suspect.words for suspect in chosen.selection.suspects or ()] == [("quz",)]
     assert chosen.facts["kept_out"] == {"feature": 15}
+
+
+def test_so_many_rows_of_free_text_are_copied_whatever_rho_says():
+    def copied(least: int) -> int:
+        task = GenerationTask(prefix="Checked:\n", prefix_tokens=2)
+        settings = SelectionSettings(method=SelectionMethod.SCREENED, rho=0.1, least_per_label=least)
+        return len(
+            choose(
+                task,
+                Candidates(clean(), (), embed=lambda _: pytest.fail("free text needs no embeddings")),
+                settings,
+                seed=0,
+            ).selection.rows
+        )
+
+    assert (copied(10), copied(100)) == (round(0.1 * len(clean())), 100)
