@@ -22,8 +22,6 @@ FIRST_DEFAULTS: Final = MappingProxyType(
         ("selection", "rho"): 0.2,
         ("repoison", "link_breaking"): 0.5,
         ("selection", "screening", "beginnings"): 1.0,
-        ("selection", "screening", "believed"): 0.0,
-        ("selection", "least_per_label"): 1,
     }
 )
 """What a default was before it was moved, or what there was before it, by block and field: cells of then stay what they were."""
@@ -94,13 +92,9 @@ def _decides(defence: DefenceSpec, field: str) -> bool:
     method = defence.selection.method
     if field == "rho":
         return "select" in takes and method != SelectionMethod.TRUSTED
-    draws = "select" in takes and method == SelectionMethod.SCREENED
-    if field == "least_per_label":
-        return draws and defence.selection.rho < 1
     if field == "beginnings":
+        draws = "select" in takes and method == SelectionMethod.SCREENED
         return draws or (
             "repoison" in takes and method == SelectionMethod.TRUSTED and defence.repoison.openings > 0
         )
-    if field == "believed":
-        return "repoison" in takes and method != SelectionMethod.RANDOM and defence.repoison.link_breaking > 0
     return "repoison" in takes

@@ -45,7 +45,8 @@ class ScreeningSettings(BaseModel):
         purity: The share of a feature's rows that must have one label.
         beginnings: The share of a beginning's rows that must have one label for them to be kept out all the same; 1 keeps none out.
         believed: The share of all rows that a pure feature must have for link breaking to use it although its label is believed, in
-            [0, 1]: a trigger that came with right labels needs many rows, and rarer features are what the labels are about.
+            [0, 1]. For labels that are topics 0.05: a trigger that came with right labels needs many rows, and rarer features are what
+            the labels are about (decision 9).
         drop: Whether rows that are kept out for what they have in common are left out of D as well, so that neither half learns from
             them: features, beginnings, and in free text repeated answers.
         relabel: How sure a classifier must be of a label to give it to a row that a feature kept out, in [0.5, 1]; 1 relabels none.
@@ -58,7 +59,7 @@ class ScreeningSettings(BaseModel):
     rounds: int = Field(default=4, ge=1)
     purity: float = Field(default=0.9, gt=0.5, le=1)
     beginnings: float = Field(default=0.8, gt=0.5, le=1)
-    believed: float = Field(default=0.05, ge=0, le=1)
+    believed: float = Field(default=0.0, ge=0, le=1)
     drop: bool = False
     relabel: float = Field(default=1.0, ge=0.5, le=1)
 

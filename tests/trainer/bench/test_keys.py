@@ -34,8 +34,6 @@ def test_what_is_not_said_is_what_the_default_is_today():
         (SCREENED | {"rho": 0.2}, BREAKING),
         (SCREENED, {"link_breaking": 0.5}),
         (SCREENED | {"screening": {"beginnings": 1}}, BREAKING),
-        (SCREENED | {"screening": {"believed": 0}}, BREAKING),
-        (SCREENED | {"least_per_label": 1}, BREAKING),
     ],
 )
 def test_what_the_default_was_is_another_cell(selection: dict[str, Any], repoison: dict[str, Any]):
@@ -43,10 +41,9 @@ def test_what_the_default_was_is_another_cell(selection: dict[str, Any], repoiso
 
 
 def test_what_there_was_no_setting_for_is_the_cell_of_then():
-    first = {"beginnings": 1, "believed": 0}
-    before = {"method": "screened", "rho": 0.33, "least_per_label": 1, "screening": first | {"doubted": 0.2}}
+    before = {"method": "screened", "rho": 0.33, "screening": {"beginnings": 1, "doubted": 0.2}}
     told = _changed_defence(DefenceSpec.model_validate({"defence": "p2p", "selection": before}))
-    assert told["selection"] == {"method": "screened", "rho": 0.33, "screening": {"doubted": 0.2}}
+    assert told["selection"]["screening"] == {"doubted": 0.2}
 
 
 def test_a_moved_default_is_told_beside_others():
@@ -57,9 +54,6 @@ def test_a_moved_default_is_told_beside_others():
 def test_a_share_that_decides_nothing_leaves_the_key():
     assert p2p({"method": "trusted"}, BREAKING) == p2p({"method": "trusted", "rho": 0.2}, BREAKING)
     assert p2p({"method": "trusted", "screening": {"beginnings": 1}}, {}) == p2p({"method": "trusted"}, {})
-    assert p2p(SCREENED | {"rho": 1, "least_per_label": 1}, BREAKING) == p2p(SCREENED | {"rho": 1}, BREAKING)
-    unbroken = {"link_breaking": 0}
-    assert p2p(SCREENED | {"screening": {"believed": 0}}, unbroken) == p2p(SCREENED, unbroken)
     assert key_of({"defence": "none"}) == key_of({"defence": "none", "repoison": {"link_breaking": 0.5}})
 
 
