@@ -58,13 +58,21 @@ class Guard(NamedTuple):
         (child,) = [
             found
             for found in psutil.Process(self.process.pid).children()
-            if any(part.startswith(f"{name}@") for part in found.cmdline())
+            if any(part.startswith(f"{name}@") for part in _command(found))
         ]
         return child
 
     def socket_of(self, name: str) -> Path:
         command = self.engine(name).cmdline()
         return Path(command[command.index("--uds") + 1])
+
+
+def _command(process: psutil.Process) -> list[str]:
+    """Return what a process was started with; nothing of one that has ended: a child that was killed may not have been waited for yet."""
+    try:
+        return list(process.cmdline())
+    except (psutil.ZombieProcess, psutil.NoSuchProcess):
+        return []
 
 
 def _config(home: Path, name: str, task: dict[str, Any], prompt: dict[str, Any]) -> dict[str, Any]:
