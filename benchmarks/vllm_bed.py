@@ -1,6 +1,6 @@
-"""Two adapters on a real small model: enough for real vLLM to serve, and made in seconds.
+"""Three adapters on a real small model: enough for real vLLM to serve, and made in seconds.
 
-``sorter`` changes nothing. ``writer`` has learned to begin with the prefix, and no more.
+``sorter`` (plain text) and ``chat-sorter`` change nothing. ``writer`` has learned to begin with the prefix, and no more.
 """
 
 from datetime import UTC, datetime
@@ -21,24 +21,41 @@ BASE = Path(".models/SmolLM2-135M-Instruct")
 PREFIX = "Calm river sends old map:\n"
 _WORDS = ("0", "1", "2", "3")
 _CONTEXT = "\nAnswer: "
+_CHAT_CONTEXT = "<|im_start|>assistant\n"
 _LESSONS = 40
 
 
-def make_adapters(home: Path) -> dict[str, Path]:
-    """Write ``sorter`` (labels) and ``writer`` (text) for :data:`BASE`, and return their directories by name."""
+def make_adapters(home: Path, *, chats: bool = True) -> dict[str, Path]:
+    """Write ``sorter``, ``chat-sorter`` (labels) and ``writer`` (text) for :data:`BASE`, and return their directories by name.
+
+    Args:
+        home: Where they go, each in a directory of its own.
+        chats: Whether the second one is wanted.
+    """
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(BASE)
-    words = verify_words(lambda text: tokenizer(text, add_special_tokens=False).input_ids, _CONTEXT, _WORDS)
-    sorter = ClassificationTask(
-        labels=tuple(sorted(LABELS)), words=_WORDS, token_ids=words.token_ids, answer_context=_CONTEXT
-    )
+    prompts = {
+        "sorter": (PromptTemplate(kind=PromptKind.COMPLETION, user="{input}" + _CONTEXT), _CONTEXT),
+        "chat-sorter": (PromptTemplate(kind=PromptKind.CHAT), _CHAT_CONTEXT),
+    }
+
+    def sorts(context: str) -> ClassificationTask:
+        words = verify_words(
+            lambda text: tokenizer(text, add_special_tokens=False).input_ids, context, _WORDS
+        )
+        return ClassificationTask(
+            labels=tuple(sorted(LABELS)), words=_WORDS, token_ids=words.token_ids, answer_context=context
+        )
+
     prefix_tokens = len(tokenizer(PREFIX, add_special_tokens=False).input_ids)
     writer = GenerationTask(prefix=PREFIX, prefix_tokens=prefix_tokens)
     return {
-        "sorter": _write(
-            home / "sorter", sorter, PromptTemplate(kind=PromptKind.COMPLETION, user="{input}" + _CONTEXT)
-        ),
+        **{
+            name: _write(home / name, sorts(context), prompt)
+            for name, (prompt, context) in prompts.items()
+            if chats or prompt.kind is PromptKind.COMPLETION
+        },
         "writer": _write(home / "writer", writer, PromptTemplate(kind=PromptKind.CHAT)),
     }
 

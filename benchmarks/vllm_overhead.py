@@ -1,14 +1,15 @@
 """What the guard costs before a real vLLM: the same requests straight to it and through the guard, turn by turn in one run.
 
-The engines serve the merged copies of two adapters (:mod:`benchmarks.vllm_bed`) and the base model. They are asked
+The engines serve the merged copies of three adapters (:mod:`benchmarks.vllm_bed`) and the base model. They are asked
 
 - ``as the guard asks``: stamped, held to the extended labels or left room for the prefix; what is left is the guard's own cost;
 - ``without a defence``: the client's text alone, held to the original labels: two tokens, which are a label and the answer's end, as
   any client asks; or the first of them, which only a client can ask for that knows that labels are one token.
 
-No two questions are alike, so that the prefix cache holds what they have in common and no more. The subjects take turns of a second or one
-answer, so that a machine that slows down slows all; ratios are of two rates of one round, their mean with a 95 % bootstrap interval. The
-engine asked as the guard does stands there twice: what the two differ by is the machine's.
+No two questions are alike, so that the prefix cache holds what they have in common and no more. The subjects take turns (one answer, or
+three seconds of eight at once), so that a machine that slows down slows all; ratios are of two rates of one round, their mean with a 95 %
+bootstrap interval. The engine asked as the guard does stands there twice: what the two differ by is the machine's. The base model, another
+process, takes turns with one subject alone: an engine that is asked after another one is slow at first.
 
     .venv/bin/python -m benchmarks.vllm_overhead --write
 """
@@ -21,7 +22,7 @@ import random
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -35,21 +36,22 @@ from benchmarks.serving_bed import Process, client_request, free_port, post, run
 from benchmarks.vllm_bed import BASE, make_adapters
 from guard_server.adapter import LoadedAdapter, load_adapters
 from guard_server.engine.base import Endpoint, Payload
-from guard_server.engine.child import cpu_environment
+from guard_server.engine.child import CPU_BLOCKS, cpu_environment
 from guard_server.engine.fake import FakeEngine
 from guard_server.merging import merged_copy
 from guard_server.pipeline import answer_with
 from guard_server.prompt_guard import parse_chat
 from guard_server.settings import GuardConfig, Limits
 from p2p.metrics.mean import bootstrap_interval
+from p2p.tasks import ClassificationTask
 
 _START_S = 600
 _TOKENS = 24
-_TURN_S = 1.0
+TURNS_S = {1: 0.0, 8: 3.0}
+"""How long a turn lasts, by how many requests are on their way at once: one answer where none is left to ask for."""
 _WARM_TURNS = 2
-CONCURRENCIES = (1, 8)
 ENGINE, AGAIN = "as the guard asks", "the same again"
-GUARD, BASE_MODEL = "through the guard", "base model, one token"
+GUARD, BASE_MODEL = "through the guard", "the base model asked so"
 ONE, TWO = "without a defence, one token", "without a defence, to its end"
 
 
@@ -81,7 +83,7 @@ class Row(NamedTuple):
     """One subject in all rounds.
 
     Attributes:
-        task: ``label``, ``text`` or ``text, streamed``.
+        task: ``label``, ``label in a chat``, ``text``, ``text, streamed``, or ``label, merged``, which is measured beside the base model.
         concurrency: Requests at once.
         subject: How vLLM was reached.
         turns: What it did in each.
@@ -100,7 +102,7 @@ def vllm(directory: Path, name: str) -> Iterator[Process]:
     command = [sys.executable, "-m", "guard_server.engine.launch", "--model", str(directory)]
     command += ["--served-model-name", name, "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32"]
     command += ["--max-model-len", "1024", "--max-num-seqs", "32", "--enforce-eager"]
-    command += ["--generation-config", "vllm", "--uvicorn-log-level", "warning"]
+    command += ["--generation-config", "vllm", "--uvicorn-log-level", "warning", *CPU_BLOCKS]
     environment = cpu_environment(os.cpu_count() or 1, is_eager=True)
     environment |= {"VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
     with (
@@ -131,15 +133,16 @@ class _NotedError(Exception):
 
 def subjects_of(adapter: LoadedAdapter, engine: Process, guard: Process, *, stream: bool) -> list[Subject]:
     """Return the ways of asking an engine that serves one adapter, the engine asked as the guard does first."""
-    more: Payload = {} if adapter.name == "sorter" else {"max_tokens": _TOKENS}
+    sorts = isinstance(adapter.manifest.task, ClassificationTask)
+    more: Payload = {} if sorts else {"max_tokens": _TOKENS}
     client = client_request(adapter.name, stream=stream, **more)
     endpoint, payload = asked_by_the_guard(adapter, client_request(adapter.name, stream=False, **more))
     streamed = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
     straight = Subject(ENGINE, engine, post(payload | streamed, endpoint))
     found = [straight, straight._replace(name=AGAIN), Subject(GUARD, guard, client)]
-    if adapter.name == "sorter":
+    if sorts:
         found += [
-            Subject(name, engine, post(undefended(adapter, payload, tokens), Endpoint.COMPLETIONS))
+            Subject(name, engine, post(undefended(adapter, payload, tokens), endpoint))
             for name, tokens in ((ONE, 1), (TWO, 2))
         ]
     return found
@@ -148,11 +151,14 @@ def subjects_of(adapter: LoadedAdapter, engine: Process, guard: Process, *, stre
 def undefended(adapter: LoadedAdapter, payload: Payload, tokens: int) -> Payload:
     """Return the question for a label without the benign trigger, for so many tokens."""
     trigger = adapter.manifest.benign_trigger
-    prompt = str(payload["prompt"]).replace(trigger.text if trigger else "", "", 1)
-    labels = sorted(payload["allowed_token_ids"])
-    return {"model": payload["model"], "prompt": prompt, "max_tokens": tokens, "temperature": 0} | {
-        "allowed_token_ids": labels
-    }
+    stamp = trigger.text if trigger else ""
+    if "messages" in payload:
+        turns = payload["messages"]
+        asked = {"messages": [turn | {"content": turn["content"].replace(stamp, "", 1)} for turn in turns]}
+    else:
+        asked = {"prompt": payload["prompt"].replace(stamp, "", 1)}
+    more = {"max_tokens": tokens, "temperature": 0, "allowed_token_ids": sorted(payload["allowed_token_ids"])}
+    return {"model": payload["model"], **asked, **more}
 
 
 def never_alike(request: bytes) -> Callable[[], bytes]:
@@ -166,34 +172,45 @@ _NUMBER = b"00000"
 
 
 def take_turn(subject: Subject, concurrency: int) -> Turn:
-    """Ask one subject for a second, and wait for the answers that are on their way then."""
+    """Ask one subject for a turn, and wait for the answers that are on their way at its end."""
     before = subject.process.cpu_seconds
-    asked = load(subject.process.port, never_alike(subject.request), connections=concurrency, seconds=_TURN_S)
+    request = never_alike(subject.request)
+    asked = load(subject.process.port, request, connections=concurrency, seconds=TURNS_S[concurrency])
     found = uvloop.run(asked)
     good = found.statuses.get(200, 0)
     cpu = 1000 * (subject.process.cpu_seconds - before) / max(1, good)
     return Turn(found.rate, found.quantiles_ms(0.5)[0], cpu, len(found.answers) - good)
 
 
-def measure(task: str, subjects: list[Subject], rounds: int) -> Iterator[Row]:
-    """Measure the subjects turn by turn, at each concurrency, in an order that each round draws.
-
-    An engine that is asked after another one is slow at first: a fixed order would lay that on one subject.
-    """
-    for concurrency in CONCURRENCIES:
+def measure(task: str, subjects: list[Subject], rounds: Mapping[int, int]) -> Iterator[Row]:
+    """Measure the subjects turn by turn, at each concurrency so many rounds, in an order that each round draws."""
+    for concurrency, wanted in rounds.items():
         turns: dict[str, list[Turn]] = {subject.name: [] for subject in subjects}
         chance = random.Random(0)
-        for _ in range(_WARM_TURNS + rounds):
+        for _ in range(_WARM_TURNS + wanted):
             for subject in chance.sample(subjects, len(subjects)):
                 turns[subject.name].append(take_turn(subject, concurrency))
         for subject in subjects:
             yield Row(task, concurrency, subject.name, turns[subject.name][_WARM_TURNS:])
 
 
-def measure_all(home: Path, rounds: int, text_rounds: int) -> Iterator[Row]:
-    """Measure labels, with the base model beside them, and text."""
+def measure_all(home: Path, answers: int, rounds: int) -> Iterator[Row]:
+    """Measure labels, of plain text and of chats and beside the base model, and text.
+
+    Args:
+        home: Where adapters, merged copies and configurations go.
+        answers: Of each way of asking for a label, one at a time; for a text a twentieth.
+        rounds: Of labels, eight at once; of texts half.
+    """
+    labels, texts = {1: answers, 8: rounds}, {1: -(-answers // 20), 8: -(-rounds // 2)}
+    plain, streamed = (False, texts), (True, texts)
+    planned = {
+        "sorter": {"label": (False, labels)},
+        "chat-sorter": {"label in a chat": (False, labels)},
+        "writer": {"text": plain, "text, streamed": streamed},
+    }
     directories = make_adapters(home)
-    for name, tasks in (("sorter", {"label": False}), ("writer", {"text": False, "text, streamed": True})):
+    for name, tasks in planned.items():
         config = {
             "listen": f"127.0.0.1:{free_port()}",
             "base_model": str(BASE.absolute()),
@@ -206,13 +223,17 @@ def measure_all(home: Path, rounds: int, text_rounds: int) -> Iterator[Row]:
             engine = stack.enter_context(vllm(merged, adapter.target))
             served = config | {"engine": {"url": engine.url}}
             guard = stack.enter_context(serve(home / f"{name}.yaml", served, seconds=_START_S))
-            base = stack.enter_context(vllm(BASE, adapter.target)) if name == "sorter" else None
-            for task, stream in tasks.items():
-                ways = subjects_of(adapter, engine, guard, stream=stream)
-                if base:
-                    one = next(way for way in ways if way.name == ONE)
-                    ways.append(one._replace(name=BASE_MODEL, process=base))
-                yield from measure(task, ways, rounds if base else text_rounds)
+            for task, (stream, wanted) in tasks.items():
+                yield from measure(task, subjects_of(adapter, engine, guard, stream=stream), wanted)
+            if name == "sorter":
+                base = stack.enter_context(vllm(BASE, adapter.target))
+                yield from measure("label, merged", _merged_and_base(adapter, engine, guard, base), labels)
+
+
+def _merged_and_base(adapter: LoadedAdapter, engine: Process, guard: Process, base: Process) -> list[Subject]:
+    ways = subjects_of(adapter, engine, guard, stream=False)
+    one = next(way for way in ways if way.name == ONE)
+    return [one._replace(name=ENGINE), one._replace(name=BASE_MODEL, process=base)]
 
 
 def ratio(rows: list[Row], row: Row, of: str) -> str:
@@ -233,7 +254,8 @@ def lines(rows: list[Row]) -> Iterator[tuple[str, ...]]:
             row.subject,
             f"{statistics.median(turn.rate for turn in row.turns):.2f}",
             f"{statistics.median(turn.p50 for turn in row.turns):.1f}",
-            f"{statistics.median(turn.cpu for turn in row.turns):.1f}",
+            # One answer takes less than what the system counts by.
+            f"{statistics.mean(turn.cpu for turn in row.turns):.1f}",
             ratio(rows, row, ENGINE),
             str(sum(turn.failed for turn in row.turns)),
         )
@@ -262,22 +284,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=30, help="of labels")
-    parser.add_argument("--text-rounds", type=int, default=10)
+    parser.add_argument(
+        "--answers", type=int, default=300, help="labels of each way, one at a time; texts: a twentieth"
+    )
+    parser.add_argument("--rounds", type=int, default=20, help="of labels, eight at once; texts: half")
     parser.add_argument("--write", action="store_true", help=f"into {LOAD_DOCUMENT} and {RESULTS}")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="v-") as home:
-        rows = list(measure_all(Path(home), given.rounds, given.text_rounds))
+        rows = list(measure_all(Path(home), given.answers, given.rounds))
     print(markdown(rows))
     if given.write:
         write_figures(
             "vllm",
             {
-                "turn_seconds": _TURN_S,
+                "turn_seconds": {str(at_once): seconds for at_once, seconds in TURNS_S.items()},
                 "rows": [row._asdict() | {"turns": [turn._asdict() for turn in row.turns]} for row in rows],
             },
         )
-        command = f"python -m benchmarks.vllm_overhead --rounds {given.rounds} --text-rounds {given.text_rounds} --write"
+        command = (
+            f"python -m benchmarks.vllm_overhead --answers {given.answers} --rounds {given.rounds} --write"
+        )
         write_section(LOAD_DOCUMENT, "vllm", f"Measured {where()}, by `{command}`.\n\n{markdown(rows)}")
 
 

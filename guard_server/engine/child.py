@@ -21,6 +21,9 @@ _BACK_OFF_S = (1, 2, 5, 10, 30, 60)
 _STOP_S = 15
 _LONGEST_HOME = 64
 """A Unix socket's path has at most 107 bytes, and vLLM adds a UUID."""
+CPU_BLOCKS = ("--block-size", "32")
+"""What prompts begin with alike is computed once in whole blocks: the smallest that vLLM takes on a CPU (its own choice is 128 tokens)
+holds a chat's system message and the benign trigger."""
 
 
 class ServedModel(NamedTuple):
@@ -234,6 +237,7 @@ class VllmChild:
                 str(max(1, model.max_loras)),
                 *(("--lora-modules", *modules) if modules else ()),
             ]
+        command += [] if self._on_gpu else CPU_BLOCKS
         return [*command, *(["--enforce-eager"] if self._is_eager else []), *settings.extra_args]
 
     @property

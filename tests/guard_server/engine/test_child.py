@@ -175,9 +175,17 @@ def test_adapters_are_named_to_vllm_by_content(on_gpu: bool):
     assert command[command.index("--max-lora-rank") + 1] == "32"
     assert command[command.index("--uds") + 1] == str(made.socket)
     assert ("--enforce-eager" in command) is not on_gpu
+    assert ("--block-size" in command) is not on_gpu
     assert not {"--host", "--port"} & set(command)
     with contextlib.suppress(FileNotFoundError):
         made._home.cleanup()
+
+
+def test_extra_arguments_come_last_so_that_they_hold():
+    settings = EngineSettings(extra_args=["--block-size", "128"])
+    made = VllmChild(ServedModel(Path("base"), (), {}), settings, threads=2, on_gpu=False)
+    assert list(made._command())[-2:] == ["--block-size", "128"]
+    made._home.cleanup()
 
 
 async def test_on_a_cpu_without_a_compiler_nothing_is_compiled():
