@@ -100,16 +100,19 @@ class Load:
         self._done = asyncio.Event()
         self._connecting: set[asyncio.Future[None]] = set()
 
-    async def run(self, connections: int, patience_s: float = 90) -> None:
+    async def run(self, connections: int, patience_s: float = 90, seconds: float | None = None) -> None:
         """Ask until :meth:`stop` is called and the requests that are on their way then have their answers.
 
         Args:
             connections: How many requests are on their way at once.
             patience_s: Seconds to wait for the last answers; what has none then is noted as such.
+            seconds: When it is to stop by itself, from when all have asked once.
         """
         self._connections, self._started = connections, time.perf_counter()
         for _ in range(connections):
             await self._connect()
+        if seconds is not None:
+            asyncio.get_running_loop().call_later(seconds, self.stop)
         await self._over.wait()
         try:
             async with asyncio.timeout(patience_s):
@@ -250,9 +253,8 @@ async def load(port: int, request: Request, *, connections: int, seconds: float)
         port: Where, on loopback.
         request: What is asked.
         connections: How many requests are on their way at once.
-        seconds: For how long; the requests on their way then are waited for.
+        seconds: For how long; the requests on their way then are waited for. 0 asks once on each connection.
     """
     started, run = time.perf_counter(), Load(port, request)
-    asyncio.get_running_loop().call_later(seconds, run.stop)
-    await run.run(connections)
+    await run.run(connections, seconds=seconds)
     return Measured(run.answers, time.perf_counter() - started)

@@ -7,7 +7,7 @@ The engines serve the merged copies of three adapters (:mod:`benchmarks.vllm_bed
   any client asks; or the first of them, which only a client can ask for that knows that labels are one token.
 
 No two questions are alike, so that the prefix cache holds what they have in common and no more. The subjects take turns (one answer, or
-three seconds of eight at once), so that a machine that slows down slows all; ratios are of two rates of one round, their mean with a 95 %
+two seconds of eight at once), so that a machine that slows down slows all; ratios are of two rates of one round, their mean with a 95 %
 bootstrap interval. The engine asked as the guard does stands there twice: what the two differ by is the machine's. The base model, another
 process, takes turns with one subject alone: an engine that is asked after another one is slow at first.
 
@@ -47,8 +47,8 @@ from p2p.tasks import ClassificationTask
 
 _START_S = 600
 _TOKENS = 24
-TURNS_S = {1: 0.0, 8: 3.0}
-"""How long a turn lasts, by how many requests are on their way at once: one answer where none is left to ask for."""
+TURNS_S = {1: 0.0, 8: 2.0}
+"""How long a turn lasts, by how many requests are on their way at once; of one, it is an answer."""
 _WARM_TURNS = 2
 ENGINE, AGAIN = "as the guard asks", "the same again"
 GUARD, BASE_MODEL = "through the guard", "the base model asked so"
@@ -285,9 +285,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--answers", type=int, default=300, help="labels of each way, one at a time; texts: a twentieth"
+        "--answers", type=int, default=200, help="labels of each way, one at a time; texts: a twentieth"
     )
-    parser.add_argument("--rounds", type=int, default=20, help="of labels, eight at once; texts: half")
+    parser.add_argument("--rounds", type=int, default=16, help="of labels, eight at once; texts: half")
     parser.add_argument("--write", action="store_true", help=f"into {LOAD_DOCUMENT} and {RESULTS}")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="v-") as home:

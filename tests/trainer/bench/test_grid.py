@@ -356,4 +356,4 @@ def test_a_name_that_the_suite_lacks_is_a_usage_error(
 
 
 def test_a_suite_that_is_not_there_is_a_usage_error():
-    assert "neither a shipped suite (full, generation, quick" in call("--suite", "qiuck", code=2)
+    assert "neither a shipped suite (development, full, generation, quick" in call("--suite", "qiuck", code=2)
