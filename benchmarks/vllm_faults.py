@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import uvloop
 
+from benchmarks.children import engine_of, socket_of
 from benchmarks.fault_traffic import Fault, Guarded, Row, Traffic, under_traffic
 from benchmarks.load import Judge
 from benchmarks.relay import Relay
@@ -67,15 +68,11 @@ class Place:
 
     def engine(self, name: str) -> psutil.Process:
         """Return the vLLM that serves an adapter."""
-        for found in psutil.Process(_running(self.guard).popen.pid).children():
-            if any(part.startswith(f"{name}@") for part in found.cmdline()):
-                return found
-        raise RuntimeError(f"no engine serves {name}")
+        return engine_of(_running(self.guard).popen.pid, name)
 
     def socket_of(self, name: str) -> Path:
         """Return the socket of the vLLM that serves an adapter."""
-        command = self.engine(name).cmdline()
-        return Path(command[command.index("--uds") + 1])
+        return socket_of(self.engine(name))
 
     def _serve(self, name: str, config: dict[str, Any]) -> Any:  # noqa: ANN401 - a context manager's own type
         log = self.home.parent / f"{name}.log"

@@ -21,6 +21,7 @@ import yaml
 from openai import OpenAI
 from rich.console import Console
 
+from benchmarks.children import engine_of, socket_of
 from tests.trainer.conftest import write_rows
 from trainer.config import TrainConfig
 from trainer.recipe import train
@@ -55,24 +56,10 @@ class Guard(NamedTuple):
 
     def engine(self, name: str) -> psutil.Process:
         """Return the vLLM that serves this adapter."""
-        (child,) = [
-            found
-            for found in psutil.Process(self.process.pid).children()
-            if any(part.startswith(f"{name}@") for part in _command(found))
-        ]
-        return child
+        return engine_of(self.process.pid, name)
 
     def socket_of(self, name: str) -> Path:
-        command = self.engine(name).cmdline()
-        return Path(command[command.index("--uds") + 1])
-
-
-def _command(process: psutil.Process) -> list[str]:
-    """Return what a process was started with; nothing of one that has ended: a child that was killed may not have been waited for yet."""
-    try:
-        return list(process.cmdline())
-    except (psutil.ZombieProcess, psutil.NoSuchProcess):
-        return []
+        return socket_of(self.engine(name))
 
 
 def _config(home: Path, name: str, task: dict[str, Any], prompt: dict[str, Any]) -> dict[str, Any]:
