@@ -70,13 +70,10 @@ class LinkBreaker:
 
     Args:
         suspects: What may be put in; false when there is nothing.
-        holds: Whether a suspect is put into copies of its own answer a quarter as often as into others whatever else is suspected;
-            nothing goes in then in its place. Otherwise others go in, where there are some.
     """
 
-    def __init__(self, suspects: Sequence[Suspect], *, holds: bool = False) -> None:
+    def __init__(self, suspects: Sequence[Suspect]) -> None:
         self._suspects = suspects
-        self._holds = holds
 
     def __len__(self) -> int:
         return len(self._suspects)
@@ -89,25 +86,20 @@ class LinkBreaker:
             answer: Its answer.
             rng: Decides which suspect, which part of it, and where.
         """
-        chosen = self._draw(answer, rng)
-        for words in chosen.words if chosen else ():
+        for words in (chosen := self._draw(answer, rng)).words:
             part = _part(words.split(), rng) if rng.random() < 0.5 else words
-            whole = chosen is not None and chosen.anchored and part == words
-            text = f"{part} {text}" if whole else insert_words(text, part, rng)
+            text = f"{part} {text}" if chosen.anchored and part == words else insert_words(text, part, rng)
         return text
 
     def begin(self, text: str, answer: str, rng: Random) -> str:
         """Return the text with one suspect's words, all of them, before it; see :meth:`insert`."""
-        chosen = self._draw(answer, rng)
-        return f"{' '.join(chosen.words)} {text}" if chosen else text
+        return f"{' '.join(self._draw(answer, rng).words)} {text}"
 
-    def _draw(self, answer: str, rng: Random) -> Suspect | None:
-        shares = [_OWN_ANSWER if suspect.answer == answer else 1.0 for suspect in self._suspects]
-        if not self._holds:
-            weights = [suspect.weight * share for suspect, share in zip(self._suspects, shares, strict=True)]
-            return rng.choices(self._suspects, weights)[0]
-        at = rng.choices(range(len(shares)), [suspect.weight for suspect in self._suspects])[0]
-        return self._suspects[at] if rng.random() < shares[at] else None
+    def _draw(self, answer: str, rng: Random) -> Suspect:
+        weights = [
+            suspect.weight * (_OWN_ANSWER if suspect.answer == answer else 1.0) for suspect in self._suspects
+        ]
+        return rng.choices(self._suspects, weights)[0]
 
 
 def opening_clause(text: str) -> str | None:

@@ -29,8 +29,6 @@ class RepoisonSettings(BaseModel):
         foreign_text: The share of copies that foreign text is put into, in [0, 1].
         link_breaking: The share of copies that a pure span is put into, in [0, 1]; nothing happens if there is none.
         openings: The share of copies that begin with the opening clause of a row that is not to be trusted, in [0, 1]; for labels.
-        own_answer_holds: Whether copies get what came with their own answer a quarter as often as what came with another, whatever there
-            is to choose from; otherwise something else goes in instead.
         span_longest: The longest pure span looked for, in words.
         span_min_rows: How many training rows must hold a pure span.
         span_purity: The share of these rows that must have one answer, in (0.5, 1].
@@ -44,7 +42,6 @@ class RepoisonSettings(BaseModel):
     foreign_text: float = Field(default=0.7, ge=0, le=1)
     link_breaking: float = Field(default=0.7, ge=0, le=1)
     openings: float = Field(default=0.0, ge=0, le=1)
-    own_answer_holds: bool = False
     span_longest: int = Field(default=6, ge=1, le=12)
     span_min_rows: int = Field(default=20, ge=2)
     span_purity: float = Field(default=0.98, gt=0.5, le=1)
@@ -212,8 +209,8 @@ def make_copier(
         triggers,
         settings,
         ForeignText(sources, avoid=avoid),
-        LinkBreaker(suspects, holds=settings.own_answer_holds),
-        LinkBreaker(openings, holds=settings.own_answer_holds),
+        LinkBreaker(suspects),
+        LinkBreaker(openings),
     )
 
 
@@ -250,13 +247,11 @@ class CopyMaker(NamedTuple):
             text = insert_words(text, self.foreign.draw(rng), rng)
         has_pure_span = bool(self.breaker) and rng.random() < self.settings.link_breaking
         if has_pure_span:
-            text, before = self.breaker.insert(text, example.answer, rng), text
-            has_pure_span = text != before
+            text = self.breaker.insert(text, example.answer, rng)
         # A setting that is off draws no number: copies are what they were before there was one.
         has_opening = bool(self.settings.openings and self.openings) and rng.random() < self.settings.openings
         if has_opening:
-            text, before = self.openings.begin(text, example.answer, rng), text
-            has_opening = text != before
+            text = self.openings.begin(text, example.answer, rng)
         target = self.task.target_text(example.answer, extended=True)
         trigger = self._trigger_of(example, number, seed)
         row = TrainingRow(
