@@ -253,7 +253,7 @@ async def load(port: int, request: Request, *, connections: int, seconds: float)
         port: Where, on loopback.
         request: What is asked.
         connections: How many requests are on their way at once.
-        seconds: For how long; the requests on their way then are waited for. 0 asks once on each connection.
+        seconds: For how long; the requests on their way then are waited for. With 0 each connection asks once at least.
     """
     started, run = time.perf_counter(), Load(port, request)
     await run.run(connections, seconds=seconds)

@@ -1,6 +1,6 @@
 """What the guard costs before a real vLLM: the same requests straight to it and through the guard, turn by turn in one run.
 
-The engines serve the merged copies of three adapters (:mod:`benchmarks.vllm_bed`) and the base model. They are asked
+The engines serve the merged copies of three adapters (:mod:`benchmarks.vllm_bed`); what merging costs is in :mod:`benchmarks.merged_copy`. They are asked
 
 - ``as the guard asks``: stamped, held to the extended labels or left room for the prefix; what is left is the guard's own cost;
 - ``without a defence``: the client's text alone, held to the original labels: two tokens, which are a label and the answer's end, as
@@ -8,8 +8,7 @@ The engines serve the merged copies of three adapters (:mod:`benchmarks.vllm_bed
 
 No two questions are alike, so that the prefix cache holds what they have in common and no more. The subjects take turns (one answer, or
 two seconds of eight at once), so that a machine that slows down slows all; ratios are of two rates of one round, their mean with a 95 %
-bootstrap interval. The engine asked as the guard does stands there twice: what the two differ by is the machine's. The base model, another
-process, takes turns with one subject alone: an engine that is asked after another one is slow at first.
+bootstrap interval. The engine asked as the guard does stands there twice: what the two differ by is the machine's.
 
     .venv/bin/python -m benchmarks.vllm_overhead --write
 """
@@ -26,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import uvloop
 
@@ -51,7 +50,7 @@ TURNS_S = {1: 0.0, 8: 2.0}
 """How long a turn lasts, by how many requests are on their way at once; of one, it is an answer."""
 _WARM_TURNS = 2
 ENGINE, AGAIN = "as the guard asks", "the same again"
-GUARD, BASE_MODEL = "through the guard", "the base model asked so"
+GUARD = "through the guard"
 ONE, TWO = "without a defence, one token", "without a defence, to its end"
 
 
@@ -83,7 +82,7 @@ class Row(NamedTuple):
     """One subject in all rounds.
 
     Attributes:
-        task: ``label``, ``label in a chat``, ``text``, ``text, streamed``, or ``label, merged``, which is measured beside the base model.
+        task: ``label``, ``label in a chat``, ``text`` or ``text, streamed``.
         concurrency: Requests at once.
         subject: How vLLM was reached.
         turns: What it did in each.
@@ -225,40 +224,42 @@ def measure_all(home: Path, answers: int, rounds: int) -> Iterator[Row]:
             guard = stack.enter_context(serve(home / f"{name}.yaml", served, seconds=_START_S))
             for task, (stream, wanted) in tasks.items():
                 yield from measure(task, subjects_of(adapter, engine, guard, stream=stream), wanted)
-            if name == "sorter":
-                base = stack.enter_context(vllm(BASE, adapter.target))
-                yield from measure("label, merged", _merged_and_base(adapter, engine, guard, base), labels)
 
 
-def _merged_and_base(adapter: LoadedAdapter, engine: Process, guard: Process, base: Process) -> list[Subject]:
-    ways = subjects_of(adapter, engine, guard, stream=False)
-    one = next(way for way in ways if way.name == ONE)
-    return [one._replace(name=ENGINE), one._replace(name=BASE_MODEL, process=base)]
+def change(turns: list[Turn], of: list[Turn]) -> list[float]:
+    """Return the logarithm of a rate over another, round by round."""
+    return [math.log(mine.rate / theirs.rate) for mine, theirs in zip(turns, of, strict=True)]
 
 
-def ratio(rows: list[Row], row: Row, of: str) -> str:
-    """Return how much more or less a subject's rate is than another's: the mean over the rounds, and its 95 % bootstrap interval."""
-    other = next(one for one in rows if (one.task, one.concurrency, one.subject) == (*row[:2], of))
-    found = [math.log(mine.rate / theirs.rate) for mine, theirs in zip(row.turns, other.turns, strict=True)]
-    interval = bootstrap_interval(found) or (math.nan, math.nan)
-    middle, low, high = (100 * math.expm1(one) for one in (statistics.mean(found), *interval))
+def percent(changes: list[float]) -> tuple[float, float, float]:
+    """Return by how many percent rates are above others: the mean over the rounds, and its 95 % bootstrap interval."""
+    interval = bootstrap_interval(changes) or (math.nan, math.nan)
+    middle, low, high = (100 * math.expm1(one) for one in (statistics.mean(changes), *interval))
+    return middle, low, high
+
+
+def told(found: tuple[float, float, float]) -> str:
+    """Return a change in rate as text."""
+    middle, low, high = found
     return f"{middle:+.1f} % ({low:+.1f} to {high:+.1f})"
 
 
-def lines(rows: list[Row]) -> Iterator[tuple[str, ...]]:
-    """Yield the rows as text."""
+def summary(rows: list[Row]) -> Iterator[dict[str, object]]:
+    """Yield what the rows come to; the change is against the first subject of the same task and concurrency."""
     for row in rows:
-        yield (
-            row.task,
-            str(row.concurrency),
-            row.subject,
-            f"{statistics.median(turn.rate for turn in row.turns):.2f}",
-            f"{statistics.median(turn.p50 for turn in row.turns):.1f}",
-            # One answer takes less than what the system counts by.
-            f"{statistics.mean(turn.cpu for turn in row.turns):.1f}",
-            ratio(rows, row, ENGINE),
-            str(sum(turn.failed for turn in row.turns)),
-        )
+        first = next(one for one in rows if one[:2] == row[:2])
+        yield {
+            "task": row.task,
+            "at_once": row.concurrency,
+            "subject": row.subject,
+            "turns": len(row.turns),
+            "rate": round(statistics.median(turn.rate for turn in row.turns), 3),
+            "p50_ms": round(statistics.median(turn.p50 for turn in row.turns), 2),
+            # One answer takes less than what the system counts by: the mean.
+            "cpu_ms": round(statistics.mean(turn.cpu for turn in row.turns), 2),
+            "change": [round(one, 2) for one in percent(change(row.turns, first.turns))],
+            "failed": sum(turn.failed for turn in row.turns),
+        }
 
 
 COLUMNS = (
@@ -268,15 +269,28 @@ COLUMNS = (
     "requests/s",
     "p50 ms",
     "CPU ms",
-    "rate against the engine asked so",
+    "rate against the first",
     "failed",
 )
 
 
-def markdown(rows: list[Row]) -> str:
-    """Return the rows in Markdown."""
+def markdown(found: list[dict[str, Any]]) -> str:
+    """Return what the rows come to in Markdown."""
+    lines = [
+        (
+            one["task"],
+            str(one["at_once"]),
+            one["subject"],
+            f"{one['rate']:.2f}",
+            f"{one['p50_ms']:.1f}",
+            f"{one['cpu_ms']:.1f}",
+            told(tuple(one["change"])),
+            str(one["failed"]),
+        )
+        for one in found
+    ]
     head = [COLUMNS, ("---",) * len(COLUMNS)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in (*head, *lines(rows)))
+    return "\n".join("| " + " | ".join(line) + " |" for line in (*head, *lines))
 
 
 def main() -> None:
@@ -291,20 +305,15 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"into {LOAD_DOCUMENT} and {RESULTS}")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="v-") as home:
-        rows = list(measure_all(Path(home), given.answers, given.rounds))
-    print(markdown(rows))
+        found = list(summary(list(measure_all(Path(home), given.answers, given.rounds))))
+    print(markdown(found))
     if given.write:
-        write_figures(
-            "vllm",
-            {
-                "turn_seconds": {str(at_once): seconds for at_once, seconds in TURNS_S.items()},
-                "rows": [row._asdict() | {"turns": [turn._asdict() for turn in row.turns]} for row in rows],
-            },
-        )
+        turns = {str(at_once): seconds for at_once, seconds in TURNS_S.items()}
+        write_figures("vllm", {"turn_seconds": turns, "rows": found})
         command = (
             f"python -m benchmarks.vllm_overhead --answers {given.answers} --rounds {given.rounds} --write"
         )
-        write_section(LOAD_DOCUMENT, "vllm", f"Measured {where()}, by `{command}`.\n\n{markdown(rows)}")
+        write_section(LOAD_DOCUMENT, "vllm", f"Measured {where()}, by `{command}`.\n\n{markdown(found)}")
 
 
 if __name__ == "__main__":
