@@ -1,6 +1,6 @@
 """What merging an adapter into the base model costs: a merged copy and the base model, each on its own vLLM, asked in turns for one token.
 
-Of two engines on one machine the one that was started first can be much slower from then on, two of one model too: both orders are measured, and the
+Of two engines on one machine the one that was started first can be slower from then on, two of one model too: both orders are measured, and the
 change is the mean of both.
 
     .venv/bin/python -m benchmarks.merged_copy --write
