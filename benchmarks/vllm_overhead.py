@@ -6,7 +6,7 @@ The engines serve the merged copies of three adapters (:mod:`benchmarks.vllm_bed
 - ``without a defence``: the client's text alone, held to the original labels: two tokens, which are a label and the answer's end, as
   any client asks; or the first of them, which only a client can ask for that knows that labels are one token.
 
-No two questions are alike, so that the prefix cache holds what they have in common and no more. The subjects take turns (one answer, or
+No two questions are alike, so that the prefix cache holds what they have in common and no more; but all begin with one word, which can fill a block. The subjects take turns (one answer, or
 two seconds of eight at once), so that a machine that slows down slows all; ratios are of two rates of one round, their mean with a 95 %
 bootstrap interval. The engine asked as the guard does stands there twice: what the two differ by is the machine's.
 
@@ -194,7 +194,7 @@ def measure(task: str, subjects: list[Subject], rounds: Mapping[int, int]) -> It
 
 
 def measure_all(home: Path, answers: int, rounds: int) -> Iterator[Row]:
-    """Measure labels, of plain text and of chats and beside the base model, and text.
+    """Measure labels, of plain text and of chats, and text.
 
     Args:
         home: Where adapters, merged copies and configurations go.

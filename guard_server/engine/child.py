@@ -22,8 +22,8 @@ _STOP_S = 15
 _LONGEST_HOME = 64
 """A Unix socket's path has at most 107 bytes, and vLLM adds a UUID."""
 CPU_BLOCKS = ("--block-size", "32")
-"""What prompts begin with alike is computed once in whole blocks: the smallest that vLLM takes on a CPU (its own choice is 128 tokens)
-holds a chat's system message and the benign trigger."""
+"""What prompts begin with alike is computed once in whole blocks: these are the smallest that vLLM takes on a CPU (its own choice is 128 tokens,
+more than most system messages have)."""
 
 
 class ServedModel(NamedTuple):
