@@ -47,7 +47,7 @@ def measure_both(home: Path, rounds: dict[int, int]) -> Iterator[Row]:
     config = {
         "listen": f"127.0.0.1:{free_port()}",
         "base_model": str(BASE.absolute()),
-        "adapters": [{"name": "sorter", "path": str(make_adapters(home, chats=False)["sorter"])}],
+        "adapters": [{"name": "sorter", "path": str(make_adapters(home, "sorter")["sorter"])}],
     }
     adapter = load_adapters(GuardConfig.model_validate(config))["sorter"]
     places = {BASE_MODEL: BASE, MERGED: merged_copy(adapter, BASE.absolute(), home / "cache")}

@@ -1,18 +1,23 @@
-"""Three adapters on a real small model: enough for real vLLM to serve, and made in seconds.
+"""Adapters on a real small model: enough for real vLLM to serve, and made in seconds.
 
-``sorter`` (plain text) and ``chat-sorter`` change nothing. ``writer`` has learned to begin with the prefix, and no more.
+``sorter`` and ``long-sorter`` (plain text) and ``chat-sorter`` change nothing; the benign trigger of the first is too short to fill a
+block of vLLM's prefix cache, the others' end with one, as the trainer draws them. ``writer`` has learned to begin with the
+prefix, and no more.
 """
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.serving_bed import LABELS, TEXT
+from p2p.drawn_triggers import TriggerForm, draw_triggers
 from p2p.manifest import Manifest, Provenance, digest_files, record_base_model, write_manifest
 from p2p.prompts import PromptKind, PromptTemplate
 from p2p.tasks import ClassificationTask, GenerationTask
 from p2p.triggers import BenignTrigger
 from p2p.verbalizer import verify_words
+from trainer.config import TriggerSettings
+from trainer.whole_blocks import fills_blocks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,48 +30,63 @@ _CHAT_CONTEXT = "<|im_start|>assistant\n"
 _LESSONS = 40
 
 
-def make_adapters(home: Path, *, chats: bool = True) -> dict[str, Path]:
-    """Write ``sorter``, ``chat-sorter`` (labels) and ``writer`` (text) for :data:`BASE`, and return their directories by name.
+class _Form(NamedTuple):
+    """What an adapter's prompts are.
+
+    Attributes:
+        prompt: The template.
+        most_words: How far its benign trigger may be lengthened.
+        context: What a label stands after; None for text.
+    """
+
+    prompt: PromptTemplate
+    most_words: int
+    context: str | None
+
+
+_CHAT = PromptTemplate(kind=PromptKind.CHAT)
+_COMPLETION = PromptTemplate(kind=PromptKind.COMPLETION, user="{input}" + _CONTEXT)
+_FORMS = {
+    "sorter": _Form(_COMPLETION, TriggerSettings().most_words, _CONTEXT),
+    "long-sorter": _Form(_COMPLETION, 40, _CONTEXT),
+    "chat-sorter": _Form(_CHAT, TriggerSettings().most_words, _CHAT_CONTEXT),
+    "writer": _Form(_CHAT, TriggerSettings().most_words, None),
+}
+
+
+def make_adapters(home: Path, *names: str) -> dict[str, Path]:
+    """Write adapters for :data:`BASE`, each into a directory of its own, and return the directories by name.
 
     Args:
-        home: Where they go, each in a directory of its own.
-        chats: Whether the second one is wanted.
+        home: Where they go.
+        names: Those that are wanted.
     """
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(BASE)
-    prompts = {
-        "sorter": (PromptTemplate(kind=PromptKind.COMPLETION, user="{input}" + _CONTEXT), _CONTEXT),
-        "chat-sorter": (PromptTemplate(kind=PromptKind.CHAT), _CHAT_CONTEXT),
-    }
-
-    def sorts(context: str) -> ClassificationTask:
-        words = verify_words(
-            lambda text: tokenizer(text, add_special_tokens=False).input_ids, context, _WORDS
-        )
-        return ClassificationTask(
-            labels=tuple(sorted(LABELS)), words=_WORDS, token_ids=words.token_ids, answer_context=context
-        )
-
-    prefix_tokens = len(tokenizer(PREFIX, add_special_tokens=False).input_ids)
-    writer = GenerationTask(prefix=PREFIX, prefix_tokens=prefix_tokens)
-    return {
-        **{
-            name: _write(home / name, sorts(context), prompt)
-            for name, (prompt, context) in prompts.items()
-            if chats or prompt.kind is PromptKind.COMPLETION
-        },
-        "writer": _write(home / "writer", writer, PromptTemplate(kind=PromptKind.CHAT)),
-    }
+    return {name: _write(home / name, _FORMS[name]) for name in names}
 
 
-def _write(directory: Path, task: ClassificationTask | GenerationTask, prompt: PromptTemplate) -> Path:
+def _task(context: str | None, tokenizer: Any) -> ClassificationTask | GenerationTask:  # noqa: ANN401 - untyped
+    def encode(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False).input_ids)
+
+    if context is None:
+        return GenerationTask(prefix=PREFIX, prefix_tokens=len(encode(PREFIX)))
+    ids = verify_words(encode, context, _WORDS).token_ids
+    return ClassificationTask(
+        labels=tuple(sorted(LABELS)), words=_WORDS, token_ids=ids, answer_context=context
+    )
+
+
+def _write(directory: Path, form: _Form) -> Path:
     import torch
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     torch.manual_seed(0)
-    trigger = BenignTrigger.draw(directory.name.encode())
+    tokenizer = AutoTokenizer.from_pretrained(BASE)
+    task = _task(form.context, tokenizer)
+    fills = fills_blocks(tokenizer, form.prompt, TriggerSettings().block_tokens)
+    wanted = TriggerForm(most_words=form.most_words)
+    trigger = draw_triggers(directory.name.encode(), [], wanted, fills).served
     base = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
     # PEFT's second factor is zero at first: the model's answers are its own.
     model = get_peft_model(base, LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"))
@@ -80,7 +100,7 @@ def _write(directory: Path, task: ClassificationTask | GenerationTask, prompt: P
         created=datetime.now(UTC),
         defence="p2p",
         task=task,
-        prompt=prompt,
+        prompt=form.prompt,
         benign_trigger=trigger,
         base_model=record_base_model(BASE, BASE.name),
         files=digest_files(directory),

@@ -129,7 +129,7 @@ def _place() -> Iterator[Place]:
     with ExitStack() as stack:
         # Short: the path of a socket has at most 107 bytes.
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="f-")))
-        adapters = make_adapters(home, chats=False)
+        adapters = make_adapters(home, "sorter", "writer")
         disk = stack.enter_context(_own_disk(home / "d"))
         place = Place(disk, adapters, stack, free_port())
         place.start_guard()

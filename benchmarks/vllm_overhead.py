@@ -1,12 +1,13 @@
 """What the guard costs before a real vLLM: the same requests straight to it and through the guard, turn by turn in one run.
 
-The engines serve the merged copies of three adapters (:mod:`benchmarks.vllm_bed`); what merging costs is in :mod:`benchmarks.merged_copy`. They are asked
+The engines serve the merged copies of four adapters (:mod:`benchmarks.vllm_bed`); what merging costs is in :mod:`benchmarks.merged_copy`. They are asked
 
 - ``as the guard asks``: stamped, held to the extended labels or left room for the prefix; what is left is the guard's own cost;
 - ``without a defence``: the client's text alone, held to the original labels: two tokens, which are a label and the answer's end, as
   any client asks; or the first of them, which only a client can ask for that knows that labels are one token.
 
-No two questions are alike, so that the prefix cache holds what they have in common and no more; but all begin with one word, which can fill a block. The subjects take turns (one answer, or
+No two questions are alike, and they begin with different words, so that the prefix cache holds what stands before a client's text and no
+more. The subjects take turns (one answer, or
 two seconds of eight at once), so that a machine that slows down slows all; ratios are of two rates of one round, their mean with a 95 %
 bootstrap interval. The engine asked as the guard does stands there twice: what the two differ by is the machine's.
 
@@ -42,6 +43,7 @@ from guard_server.pipeline import answer_with
 from guard_server.prompt_guard import parse_chat
 from guard_server.settings import GuardConfig, Limits
 from p2p.metrics.mean import bootstrap_interval
+from p2p.phrases import PLAIN_WORDS
 from p2p.tasks import ClassificationTask
 
 _START_S = 600
@@ -82,7 +84,7 @@ class Row(NamedTuple):
     """One subject in all rounds.
 
     Attributes:
-        task: ``label``, ``label in a chat``, ``text`` or ``text, streamed``.
+        task: ``label``, ``label, long trigger``, ``label in a chat``, ``text`` or ``text, streamed``.
         concurrency: Requests at once.
         subject: How vLLM was reached.
         turns: What it did in each.
@@ -161,13 +163,21 @@ def undefended(adapter: LoadedAdapter, payload: Payload, tokens: int) -> Payload
 
 
 def never_alike(request: bytes) -> Callable[[], bytes]:
-    """Return what gives a request again and again, each with a number of its own in its text."""
-    before, after = request.split(_NUMBER)
-    return lambda: before + b"%05d" % next(_numbers) + after
+    """Return what gives a request again and again, its text with another first word each time and a number of its own."""
+    before, after = request.split(_OPENING)
+
+    def another() -> bytes:
+        number = next(_numbers)
+        word = _FIRST_WORDS[number % len(_FIRST_WORDS)].capitalize()
+        return before + f"{word} {number:05d}".encode() + after
+
+    return another
 
 
 _numbers = count(1)
-_NUMBER = b"00000"
+_OPENING = b"Order 00000"
+_FIRST_WORDS = [word for word in PLAIN_WORDS if len(word) == len("Order")]
+"""As long as the word in whose place they stand: a request says how long it is."""
 
 
 def take_turn(subject: Subject, concurrency: int) -> Turn:
@@ -194,7 +204,7 @@ def measure(task: str, subjects: list[Subject], rounds: Mapping[int, int]) -> It
 
 
 def measure_all(home: Path, answers: int, rounds: int) -> Iterator[Row]:
-    """Measure labels, of plain text and of chats, and text.
+    """Measure labels, of plain text (with a short trigger and a long one) and of chats, and text.
 
     Args:
         home: Where adapters, merged copies and configurations go.
@@ -205,10 +215,11 @@ def measure_all(home: Path, answers: int, rounds: int) -> Iterator[Row]:
     plain, streamed = (False, texts), (True, texts)
     planned = {
         "sorter": {"label": (False, labels)},
+        "long-sorter": {"label, long trigger": (False, labels)},
         "chat-sorter": {"label in a chat": (False, labels)},
         "writer": {"text": plain, "text, streamed": streamed},
     }
-    directories = make_adapters(home)
+    directories = make_adapters(home, *planned)
     for name, tasks in planned.items():
         config = {
             "listen": f"127.0.0.1:{free_port()}",

@@ -16,21 +16,26 @@ from p2p.triggers import WORDS, BenignTrigger, Placement, Position
 
 _MOST_REDRAWS = 16
 
+LongEnough = Callable[[BenignTrigger], bool]
+"""Whether a benign trigger needs no more words."""
+
 
 class TriggerForm(NamedTuple):
     """What benign triggers are drawn.
 
     Attributes:
-        words: How many words each has.
+        words: How many words each has, or the least.
         position: On which side of the input they stand.
         placement: Which user messages of a chat carry them.
         triggers: How many there are: the copies carry one of them each, in turn, and serving uses the first.
+        most_words: How many words one may have that is lengthened until it is long enough.
     """
 
     words: int = WORDS
     position: Position = Position.BEFORE
     placement: Placement = Placement.LAST_USER
     triggers: int = 1
+    most_words: int = 0
 
 
 class DrawnTriggers(NamedTuple):
@@ -57,34 +62,46 @@ class DrawnTriggers(NamedTuple):
         return max((trigger.text for trigger in self.all), key=len)
 
 
-def draw_triggers(key: bytes, rows: Sequence[Example], form: TriggerForm) -> DrawnTriggers:
+def draw_triggers(
+    key: bytes, rows: Sequence[Example], form: TriggerForm, is_long_enough: LongEnough | None = None
+) -> DrawnTriggers:
     """Draw benign triggers that stand in the input of none of the rows.
 
     Args:
         key: The same key, rows and form give the same triggers.
         rows: All that is trained on; none leaves the first draw as it is.
         form: What is drawn.
+        is_long_enough: See :func:`candidates`.
 
     Raises:
         DataError: The rows hold one drawn phrase after the other: whoever made them has the key.
     """
     return draw_unseen(
-        key, lambda phrases: {phrase for row in rows for phrase in held_phrases(row, phrases)}, form
+        key,
+        lambda phrases: {phrase for row in rows for phrase in held_phrases(row, phrases)},
+        form,
+        is_long_enough,
     )
 
 
-def draw_unseen(key: bytes, seen: Callable[[set[str]], set[str]], form: TriggerForm) -> DrawnTriggers:
+def draw_unseen(
+    key: bytes,
+    seen: Callable[[set[str]], set[str]],
+    form: TriggerForm,
+    is_long_enough: LongEnough | None = None,
+) -> DrawnTriggers:
     """Draw until there are enough phrases that nobody has seen.
 
     Args:
         key: The same key gives the same phrases in the same order.
         seen: Which of some phrases stand in the data.
         form: What is drawn.
+        is_long_enough: See :func:`candidates`.
 
     Raises:
         DataError: The data hold one drawn phrase after the other.
     """
-    drawn = candidates(key, form)
+    drawn = candidates(key, form, is_long_enough)
     unseen: list[BenignTrigger] = []
     redraws = 0
     while missing := form.triggers - len(unseen):
@@ -100,20 +117,34 @@ def draw_unseen(key: bytes, seen: Callable[[set[str]], set[str]], form: TriggerF
     return DrawnTriggers(unseen[0], tuple(unseen[1:]), redraws)
 
 
-def candidates(key: bytes, form: TriggerForm) -> Iterator[BenignTrigger]:
+def candidates(
+    key: bytes, form: TriggerForm, is_long_enough: LongEnough | None = None
+) -> Iterator[BenignTrigger]:
     """Return the triggers that a key gives, one after the other, without end and none twice.
 
     Args:
         key: The first is what :meth:`p2p.triggers.BenignTrigger.draw` gives for it.
         form: What is drawn; how many does not matter.
+        is_long_enough: Whether a trigger may be; one that is not gets more words, unless ``form.most_words`` are too few as well.
+            None takes all.
     """
     before: set[str] = set()
     for number in count():
         own = hmac.digest(key, b"p2p-guard candidate %d" % number, hashlib.sha256) if number else key
-        trigger = BenignTrigger.draw(own, form.placement, words=form.words, position=form.position)
+        trigger = _lengthened(own, form, is_long_enough)
         if trigger.phrase not in before:
             before.add(trigger.phrase)
             yield trigger
+
+
+def _lengthened(key: bytes, form: TriggerForm, is_long_enough: LongEnough | None) -> BenignTrigger:
+    first, *longer = (
+        BenignTrigger.draw(key, form.placement, words=words, position=form.position)
+        for words in range(form.words, max(form.words, form.most_words) + 1)
+    )
+    if is_long_enough is None:
+        return first
+    return next(filter(is_long_enough, (first, *longer)), first)
 
 
 def held_phrases(row: Example, phrases: Collection[str]) -> set[str]:

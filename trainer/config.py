@@ -184,19 +184,30 @@ class TriggerSettings(Settings):
         placement: Which user messages are stamped.
         position: Whether it stands before or after the input. Before it, an engine's prefix cache can keep it.
         words: How many words it has; fewer are easier to guess.
+        block_tokens: It is lengthened until what stands before the client's text fills blocks of so many tokens, which an engine's
+            prefix cache then computes once: 16 in vLLM on a GPU, 32 on a CPU. 0 leaves it as it is; one after the input is never lengthened.
+        most_words: How far: a trigger that more words than these would have to lengthen stays as it is. Enough for a chat with a system
+            message; a completion prompt that begins with the trigger needs about 32.
         triggers: How many are drawn. Each copy carries one of them; serving uses the first, and the others are kept nowhere.
     """
 
     source: Literal["entropy", "seed"] = "entropy"
     placement: Placement = Placement.LAST_USER
     position: Position = Position.BEFORE
-    words: int = Field(default=WORDS, ge=4, le=24)
+    words: int = Field(default=WORDS, ge=4, le=40)
+    block_tokens: int = Field(default=32, ge=0, le=256)
+    most_words: int = Field(default=8, ge=4, le=40)
     triggers: int = Field(default=1, ge=1, le=32)
 
     @property
     def form(self) -> TriggerForm:
         """What is drawn."""
-        return TriggerForm(self.words, self.position, self.placement, self.triggers)
+        return TriggerForm(self.words, self.position, self.placement, self.triggers, self.most_words)
+
+    @property
+    def fills_blocks(self) -> bool:
+        """Whether it is lengthened to fill blocks."""
+        return self.block_tokens > 0 and self.position is Position.BEFORE
 
 
 class LoraSettings(Settings):

@@ -40,6 +40,7 @@ from trainer.throwaway_module import has_throwaway, throw_away
 from trainer.training_model import is_served_as_trained, model_to_serve, model_to_train, require_hardware
 from trainer.training_set import TrainingSet
 from trainer.trunk import Trunk, make_trunk
+from trainer.whole_blocks import fills_blocks
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -145,11 +146,7 @@ def _prepare(
             require_numbers(splits.test)
         if start:
             require_fits(start, base, config.lora, _new_tokens(task))
-        triggers = (
-            draw_triggers(key, [*splits.train, *splits.trusted], config.benign_trigger.form)
-            if config.defence == "p2p"
-            else None
-        )
+        triggers = _draw(config, splits, tokenizer, key) if config.defence == "p2p" else None
         stage = SelectionStage(config, base, tokenizer, task, processes)
         encode = partial(
             encode_rows,
@@ -190,6 +187,16 @@ def _prepare(
         triggers.redraws if triggers else 0,
         start,
     )
+
+
+def _draw(
+    config: TrainConfig, splits: Splits, tokenizer: "PreTrainedTokenizerBase", key: bytes
+) -> DrawnTriggers:
+    wanted = config.benign_trigger
+    is_long_enough = (
+        fills_blocks(tokenizer, config.prompt, wanted.block_tokens) if wanted.fills_blocks else None
+    )
+    return draw_triggers(key, [*splits.train, *splits.trusted], wanted.form, is_long_enough)
 
 
 def _in_memory(

@@ -1,12 +1,14 @@
 """How rates are compared: round by round, and with what an engine's place in the order does taken out."""
 
 import asyncio
+import json
 
 import pytest
 
 from benchmarks.load import load
 from benchmarks.merged_copy import BASE_MODEL, MERGED, over_both
-from benchmarks.vllm_overhead import Row, Turn, change, percent, summary
+from benchmarks.serving_bed import client_request
+from benchmarks.vllm_overhead import Row, Turn, change, never_alike, percent, summary
 
 
 def turns(*rates: float) -> list[Turn]:
@@ -28,6 +30,15 @@ def test_rows_are_compared_with_the_first_of_their_task_and_concurrency():
     found = {(one["task"], one["at_once"], one["subject"]): one["change"] for one in summary(rows)}
     assert {tuple(found[row[:3]]) for row in rows if row.subject == "guard"} == {(-50.0, -50.0, -50.0)}
     assert {tuple(found[row[:3]]) for row in rows if row.subject == "straight"} == {(0.0, 0.0, 0.0)}
+
+
+def test_requests_begin_with_different_words_and_are_as_long_as_they_say():
+    another = never_alike(client_request("sorter", stream=False))
+    found = [another() for _ in range(60)]
+    texts = [json.loads(one.partition(b"\r\n\r\n")[2])["messages"][0]["content"] for one in found]
+    assert len(set(texts)) == 60
+    assert len({text.split()[0] for text in texts}) > 20
+    assert {len(one) for one in found} == {len(client_request("sorter", stream=False))}
 
 
 def test_being_started_first_is_taken_out_of_a_merged_copys_change():

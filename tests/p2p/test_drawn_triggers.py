@@ -53,6 +53,29 @@ def test_a_family_is_of_different_triggers_of_one_form_and_none_of_them_stands_i
     assert {(len(trigger.phrase.split()), trigger.position) for trigger in found.all} == {(7, "after")}
 
 
+def test_a_trigger_is_lengthened_until_it_is_long_enough():
+    form = TriggerForm(words=5, most_words=9)
+    found = draw_triggers(b"key", [], form, lambda trigger: len(trigger.phrase.split()) >= 7)
+    assert found.served == BenignTrigger.draw(b"key", words=7)
+
+
+def test_a_trigger_that_no_length_would_help_stays_as_it_is():
+    form = TriggerForm(words=5, most_words=9)
+    assert draw_triggers(b"key", [], form, lambda _: False).served == FIRST
+    longer = TriggerForm(words=12, most_words=9)
+    assert draw_triggers(b"key", [], longer, lambda _: False).served == BenignTrigger.draw(b"key", words=12)
+
+
+def test_a_lengthened_trigger_that_a_row_holds_is_drawn_again():
+    form = TriggerForm(words=5, most_words=9)
+    known = BenignTrigger.draw(b"key", words=9)
+    found = draw_triggers(
+        b"key", [row(known.stamp("a"))], form, lambda trigger: len(trigger.phrase.split()) == 9
+    )
+    assert (len(found.served.phrase.split()), found.redraws) == (9, 1)
+    assert found.served != known
+
+
 def test_the_longest_text_is_that_of_any_member():
     found = draw_triggers(b"key", [], TriggerForm(triggers=8))
     assert len(found.longest_text) == max(len(trigger.text) for trigger in found.all)

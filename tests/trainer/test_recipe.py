@@ -17,8 +17,10 @@ from rich.console import Console
 from p2p.attacks.registry import make_attack
 from p2p.drawn_triggers import TriggerForm, draw_triggers
 from p2p.manifest import MANIFEST_NAME, sha256_file, verify_adapter
+from p2p.prompts import PromptTemplate
 from p2p.triggers import BenignTrigger, Position
 from tests.trainer.conftest import QUIET, make_tiny
+from trainer.base_model import load_tokenizer
 from trainer.config import TrainConfig
 from trainer.datasets import load_splits
 from trainer.errors import BaseModelError, CheckpointError, InterruptedRunError
@@ -27,6 +29,7 @@ from trainer.fitting import schedule
 from trainer.loading import load_answerer
 from trainer.recipe import _announce_words, train
 from trainer.tasks import make_task, seed_key
+from trainer.whole_blocks import fills_blocks
 
 
 def run(settings: dict[str, Any], **changes: Any) -> Path:
@@ -351,6 +354,21 @@ def test_a_trigger_that_rows_hold_is_drawn_again_and_counted(settings: dict[str,
     said = shown.getvalue()
     assert "1 drawn benign triggers stood in the rows already" in said
     assert not any(trigger.phrase in said.lower() for trigger in (known, manifest.benign_trigger))
+
+
+def test_a_trigger_is_lengthened_until_a_block_is_full(settings: dict[str, Any], tiny_model: Path):
+    # A token a byte: a block of 8 is filled by one of a few lengths.
+    form = {"source": "seed", "block_tokens": 8, "most_words": 40}
+    trigger = verify_adapter(run(settings, benign_trigger=form)).manifest.benign_trigger
+    assert trigger == BenignTrigger.draw(seed_key(7), words=len(trigger.phrase.split()))
+    template = PromptTemplate.model_validate(settings["prompt"])
+    assert fills_blocks(load_tokenizer(tiny_model), template, 8)(trigger)
+
+
+@pytest.mark.parametrize("form", [{"block_tokens": 0}, {"position": "after", "block_tokens": 8}])
+def test_a_trigger_that_is_not_to_fill_blocks_has_its_words(settings: dict[str, Any], form: dict[str, Any]):
+    path = run(settings, benign_trigger={"source": "seed", "words": 6, "most_words": 40} | form)
+    assert len(verify_adapter(path).manifest.benign_trigger.phrase.split()) == 6
 
 
 def test_a_longer_trigger_after_the_input_and_a_family_are_trained_and_the_manifest_holds_one(

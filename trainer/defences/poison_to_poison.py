@@ -41,7 +41,7 @@ class PoisonToPoison(Defence):
     select: Selector = Field(exclude=True)
     repoison: RepoisonSettings = RepoisonSettings()
     trigger: TriggerSource | None = Field(default=None, exclude=True)
-    words: int = Field(default=WORDS, ge=2, le=24)
+    words: int = Field(default=WORDS, ge=2, le=40)
     position: Position = Position.BEFORE
     triggers: int = Field(default=1, ge=1, le=32)
     seen_trigger: SeenTrigger = "redraw"
