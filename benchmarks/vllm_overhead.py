@@ -304,6 +304,17 @@ def markdown(found: list[dict[str, Any]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in (*head, *lines))
 
 
+def against_undefended(found: list[dict[str, Any]]) -> str:
+    """Return in Markdown by how many percent the median rate of guarded labels is above that of undefended ones."""
+    rates = {(one["task"], one["at_once"], one["subject"]): one["rate"] for one in found}
+    lines = [("guarded", "at once", *(f"against {subject}" for subject in (TWO, ONE))), ("---",) * 4]
+    for (task, at_once, subject), rate in rates.items():
+        if subject == GUARD and (task, at_once, ONE) in rates:
+            changes = (rate / rates[task, at_once, other] - 1 for other in (TWO, ONE))
+            lines.append((task, str(at_once), *(f"{100 * one:+.0f} %" for one in changes)))
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def main() -> None:
     """Measure, print the table, and write the figures where asked."""
     parser = argparse.ArgumentParser(
@@ -317,14 +328,15 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="v-") as home:
         found = list(summary(list(measure_all(Path(home), given.answers, given.rounds))))
-    print(markdown(found))
+    tables = f"{markdown(found)}\n\n{against_undefended(found)}"
+    print(tables)
     if given.write:
         turns = {str(at_once): seconds for at_once, seconds in TURNS_S.items()}
         write_figures("vllm", {"turn_seconds": turns, "rows": found})
         command = (
             f"python -m benchmarks.vllm_overhead --answers {given.answers} --rounds {given.rounds} --write"
         )
-        write_section(LOAD_DOCUMENT, "vllm", f"Measured {where()}, by `{command}`.\n\n{markdown(found)}")
+        write_section(LOAD_DOCUMENT, "vllm", f"Measured {where()}, by `{command}`.\n\n{tables}")
 
 
 if __name__ == "__main__":

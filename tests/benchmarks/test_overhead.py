@@ -8,7 +8,7 @@ import pytest
 from benchmarks.load import load
 from benchmarks.merged_copy import BASE_MODEL, MERGED, over_both
 from benchmarks.serving_bed import client_request
-from benchmarks.vllm_overhead import Row, Turn, change, never_alike, percent, summary
+from benchmarks.vllm_overhead import Row, Turn, against_undefended, change, never_alike, percent, summary
 
 
 def turns(*rates: float) -> list[Turn]:
@@ -30,6 +30,21 @@ def test_rows_are_compared_with_the_first_of_their_task_and_concurrency():
     found = {(one["task"], one["at_once"], one["subject"]): one["change"] for one in summary(rows)}
     assert {tuple(found[row[:3]]) for row in rows if row.subject == "guard"} == {(-50.0, -50.0, -50.0)}
     assert {tuple(found[row[:3]]) for row in rows if row.subject == "straight"} == {(0.0, 0.0, 0.0)}
+
+
+def test_guarded_labels_are_compared_with_undefended_ones_of_their_task():
+    rows = [
+        Row(task, 1, subject, turns(rate, rate))
+        for task, subject, rate in (
+            ("label", "as the guard asks", 5.0),
+            ("label", "through the guard", 6.0),
+            ("label", "without a defence, one token", 8.0),
+            ("label", "without a defence, to its end", 4.0),
+            ("text", "as the guard asks", 1.0),
+            ("text", "through the guard", 1.0),
+        )
+    ]
+    assert against_undefended(list(summary(rows))).splitlines()[2:] == ["| label | 1 | +50 % | -25 % |"]
 
 
 def test_requests_begin_with_different_words_and_are_as_long_as_they_say():
