@@ -87,7 +87,7 @@ class PromptEncoder:
             history: The turns of a chat before it, stamped already where they are to be.
 
         Raises:
-            PromptError: The template, or the base model's chat template, can't take this chat.
+            PromptError: The template, or the base model's chat template, can't take this chat, or there is none.
         """
         if self._template.kind is PromptKind.COMPLETION:
             if history:
@@ -103,7 +103,8 @@ class PromptEncoder:
                 tokenize=True,
                 return_dict=False,
             )
-        except TemplateError as error:
+        except (ValueError, TemplateError) as error:
+            # A tokenizer without a chat template raises the former.
             raise PromptError(f"the base model's chat template can't render this chat: {error}") from error
         return [int(str(token)) for token in ids]
 

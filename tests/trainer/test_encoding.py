@@ -1,11 +1,12 @@
 """Rows to ids. The tokenizer has one token a byte, so that lengths can be counted by hand."""
 
+import copy
 from typing import Any
 
 import pytest
 
 from p2p.chats import Turn
-from p2p.errors import DataError
+from p2p.errors import DataError, PromptError
 from p2p.prompts import PromptKind, PromptTemplate
 from p2p.repoison import TrainingRow
 from p2p.tasks import ClassificationTask, GenerationTask
@@ -56,6 +57,13 @@ def test_a_chat_prompt_is_what_the_chat_template_makes(tokenizer: Any):
     template = PromptTemplate(user="Sort: {input}", system="Be brief.")
     ids = PromptEncoder(tokenizer, template).encode("why?")
     assert tokenizer.decode(ids) == "<system>Be brief.\n<user>Sort: why?\n<assistant>"
+
+
+def test_a_base_model_without_a_chat_template_cannot_take_a_chat(tokenizer: Any):
+    without = copy.deepcopy(tokenizer)
+    without.chat_template = None
+    with pytest.raises(PromptError, match="chat_template is not set"):
+        PromptEncoder(without, PromptTemplate()).encode("why?")
 
 
 @pytest.mark.parametrize(("limit", "kept"), [(8, "Q: abcd|"), (7, "Q: abc|"), (4, "Q: |")])
