@@ -325,7 +325,9 @@ def test_no_secret_is_in_the_logs(guard: Guard, adapter: Path, writer: Path):
 
 def test_words_of_several_tokens_and_new_ones_are_served(spelled: Path, grown: Path, tmp_path: Path):
     """In a guard of their own: one more engine each beside the others' would not leave them their memory."""
-    texts = ["my parcel is late", "my invoice is wrong", "the van came", "the charge is too high"]
+    # What was trained on: of other texts the two labels can be nearly as likely, and arithmetic then decides.
+    rows = (spelled.parent / "trusted.jsonl").read_text().splitlines()
+    texts = [json.loads(row)["text"] for row in rows]
     # The type that the adapters are asked in below: they have learned little, and another one turns labels that are nearly as likely.
     same_type = str(choose_dtype("auto")).removeprefix("torch.")
     engine = {"startup_timeout_s": START_S, "dtype": same_type}
