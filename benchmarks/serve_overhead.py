@@ -19,7 +19,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.documents import LOAD_DOCUMENT, RESULTS, where, write_figures, write_section
+from benchmarks.documents import LOAD_DOCUMENT, RESULTS, markdown_table, where, write_figures, write_section
 from benchmarks.load import load
 from benchmarks.peers import PEERS
 from benchmarks.serving_bed import (
@@ -129,8 +129,7 @@ def table(rows: list[Row]) -> Table:
 
 def markdown(rows: list[Row]) -> str:
     """Return the rows in Markdown."""
-    head = [COLUMNS, ("---",) * len(COLUMNS)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in (*head, *lines(rows)))
+    return markdown_table(COLUMNS, lines(rows))
 
 
 def main() -> None:

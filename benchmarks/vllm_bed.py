@@ -1,8 +1,8 @@
 """Adapters on a real small model: enough for real vLLM to serve, and made in seconds.
 
 ``sorter`` and ``long-sorter`` (plain text) and ``chat-sorter`` change nothing; the benign trigger of the first is too short to fill a
-block of vLLM's prefix cache, the others' end with one, as the trainer draws them. ``writer`` has learned to begin with the
-prefix, and no more.
+block of vLLM's prefix cache, those of all others end with one. The trainer draws such triggers, ``long-sorter``'s where
+``most_words`` is 40. ``writer`` has learned to begin with the prefix, and no more.
 """
 
 from datetime import UTC, datetime

@@ -1,15 +1,16 @@
 """What the guard costs before a real vLLM: the same requests straight to it and through the guard, turn by turn in one run.
 
-The engines serve the merged copies of four adapters (:mod:`benchmarks.vllm_bed`); what merging costs is in :mod:`benchmarks.merged_copy`. They are asked
+The engines serve the merged copies of four adapters (:mod:`benchmarks.vllm_bed`); what merging costs is in
+:mod:`benchmarks.merged_copy`. They are asked
 
 - ``as the guard asks``: stamped, held to the extended labels or left room for the prefix; what is left is the guard's own cost;
 - ``without a defence``: the client's text alone, held to the original labels: two tokens, which are a label and the answer's end, as
   any client asks; or the first of them, which only a client can ask for that knows that labels are one token.
 
 No two questions are alike, and they begin with different words, so that the prefix cache holds what stands before a client's text and no
-more. The subjects take turns (one answer, or
-two seconds of eight at once), so that a machine that slows down slows all; ratios are of two rates of one round, their mean with a 95 %
-bootstrap interval. The engine asked as the guard does stands there twice: what the two differ by is the machine's.
+more. The subjects take turns (one answer, or two seconds of eight at once), so that a machine that slows down slows all; ratios are of
+two rates of one round, their mean with a 95 % bootstrap interval. The engine asked as the guard does stands there twice: what the two
+differ by is the machine's.
 
     .venv/bin/python -m benchmarks.vllm_overhead --write
 """
@@ -30,7 +31,7 @@ from typing import Any, NamedTuple
 
 import uvloop
 
-from benchmarks.documents import LOAD_DOCUMENT, RESULTS, where, write_figures, write_section
+from benchmarks.documents import LOAD_DOCUMENT, RESULTS, markdown_table, where, write_figures, write_section
 from benchmarks.load import load
 from benchmarks.serving_bed import Process, client_request, free_port, post, running, serve, wait_until
 from benchmarks.vllm_bed import BASE, make_adapters
@@ -300,19 +301,22 @@ def markdown(found: list[dict[str, Any]]) -> str:
         )
         for one in found
     ]
-    head = [COLUMNS, ("---",) * len(COLUMNS)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in (*head, *lines))
+    return markdown_table(COLUMNS, lines)
 
 
 def against_undefended(found: list[dict[str, Any]]) -> str:
     """Return in Markdown by how many percent the median rate of guarded labels is above that of undefended ones."""
     rates = {(one["task"], one["at_once"], one["subject"]): one["rate"] for one in found}
-    lines = [("guarded", "at once", *(f"against {subject}" for subject in (TWO, ONE))), ("---",) * 4]
-    for (task, at_once, subject), rate in rates.items():
-        if subject == GUARD and (task, at_once, ONE) in rates:
-            changes = (rate / rates[task, at_once, other] - 1 for other in (TWO, ONE))
-            lines.append((task, str(at_once), *(f"{100 * one:+.0f} %" for one in changes)))
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    lines = [
+        (
+            task,
+            str(at_once),
+            *(f"{100 * (rate / rates[task, at_once, other] - 1):+.0f} %" for other in (TWO, ONE)),
+        )
+        for (task, at_once, subject), rate in rates.items()
+        if subject == GUARD and (task, at_once, ONE) in rates
+    ]
+    return markdown_table(("guarded", "at once", f"against {TWO}", f"against {ONE}"), lines)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ a phrase that is drawn afterwards; one that is found in them all the same is no 
 import hashlib
 import hmac
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import count, islice
 from typing import NamedTuple
 
@@ -138,13 +139,11 @@ def candidates(
 
 
 def _lengthened(key: bytes, form: TriggerForm, is_long_enough: LongEnough | None) -> BenignTrigger:
-    first, *longer = (
-        BenignTrigger.draw(key, form.placement, words=words, position=form.position)
-        for words in range(form.words, max(form.words, form.most_words) + 1)
-    )
-    if is_long_enough is None:
-        return first
-    return next(filter(is_long_enough, (first, *longer)), first)
+    lengths = range(form.words, max(form.words, form.most_words) + 1)
+    draw = partial(BenignTrigger.draw, key, form.placement, position=form.position)
+    drawn = (draw(words=words) for words in lengths)
+    # No length would do: it keeps the first.
+    return next((one for one in drawn if not is_long_enough or is_long_enough(one)), draw(words=form.words))
 
 
 def held_phrases(row: Example, phrases: Collection[str]) -> set[str]:
