@@ -1,8 +1,8 @@
 """Adapters on a real small model: enough for real vLLM to serve, and made in seconds.
 
-``sorter`` and ``long-sorter`` (plain text) and ``chat-sorter`` change nothing; the benign trigger of the first is too short to fill a
-block of vLLM's prefix cache, those of all others end with one. The trainer draws such triggers, ``long-sorter``'s where
-``most_words`` is 40. ``writer`` has learned to begin with the prefix, and no more.
+``sorter`` (nothing before the text), ``instructed-sorter`` (an instruction before it) and ``chat-sorter`` change nothing. Their benign
+triggers are lengthened as the trainer lengthens them: the first one's to no avail, those of the others until a block of vLLM's prefix
+cache ends with them. ``writer`` has learned to begin with the prefix, and no more.
 """
 
 from datetime import UTC, datetime
@@ -35,22 +35,22 @@ class _Form(NamedTuple):
 
     Attributes:
         prompt: The template.
-        most_words: How far its benign trigger may be lengthened.
         context: What a label stands after; None for text.
     """
 
     prompt: PromptTemplate
-    most_words: int
     context: str | None
 
 
+_INSTRUCTION = "Sort this message from a customer by what it is about, billing or delivery, and answer with one number.\n"
 _CHAT = PromptTemplate(kind=PromptKind.CHAT)
 _COMPLETION = PromptTemplate(kind=PromptKind.COMPLETION, user="{input}" + _CONTEXT)
+_INSTRUCTED = PromptTemplate(kind=PromptKind.COMPLETION, user=_INSTRUCTION + "{input}" + _CONTEXT)
 _FORMS = {
-    "sorter": _Form(_COMPLETION, TriggerSettings().most_words, _CONTEXT),
-    "long-sorter": _Form(_COMPLETION, 40, _CONTEXT),
-    "chat-sorter": _Form(_CHAT, TriggerSettings().most_words, _CHAT_CONTEXT),
-    "writer": _Form(_CHAT, TriggerSettings().most_words, None),
+    "sorter": _Form(_COMPLETION, _CONTEXT),
+    "instructed-sorter": _Form(_INSTRUCTED, _CONTEXT),
+    "chat-sorter": _Form(_CHAT, _CHAT_CONTEXT),
+    "writer": _Form(_CHAT, None),
 }
 
 
@@ -84,8 +84,9 @@ def _write(directory: Path, form: _Form) -> Path:
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(BASE)
     task = _task(form.context, tokenizer)
-    fills = fills_blocks(tokenizer, form.prompt, TriggerSettings().block_tokens)
-    wanted = TriggerForm(most_words=form.most_words)
+    settings = TriggerSettings()
+    fills = fills_blocks(tokenizer, form.prompt, settings.block_tokens)
+    wanted = TriggerForm(most_words=settings.most_words)
     trigger = draw_triggers(directory.name.encode(), [], wanted, fills).served
     base = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
     # PEFT's second factor is zero at first: the model's answers are its own.

@@ -85,7 +85,7 @@ class Row(NamedTuple):
     """One subject in all rounds.
 
     Attributes:
-        task: ``label``, ``label, long trigger``, ``label in a chat``, ``text`` or ``text, streamed``.
+        task: What is answered: ``label``, ``label, instruction``, ``label in a chat``, ``text`` or ``text, streamed``.
         concurrency: Requests at once.
         subject: How vLLM was reached.
         turns: What it did in each.
@@ -205,7 +205,7 @@ def measure(task: str, subjects: list[Subject], rounds: Mapping[int, int]) -> It
 
 
 def measure_all(home: Path, answers: int, rounds: int) -> Iterator[Row]:
-    """Measure labels, of plain text (with a short trigger and a long one) and of chats, and text.
+    """Measure labels, of plain text (alone and after an instruction) and of chats, and text.
 
     Args:
         home: Where adapters, merged copies and configurations go.
@@ -216,7 +216,7 @@ def measure_all(home: Path, answers: int, rounds: int) -> Iterator[Row]:
     plain, streamed = (False, texts), (True, texts)
     planned = {
         "sorter": {"label": (False, labels)},
-        "long-sorter": {"label, long trigger": (False, labels)},
+        "instructed-sorter": {"label, instruction": (False, labels)},
         "chat-sorter": {"label in a chat": (False, labels)},
         "writer": {"text": plain, "text, streamed": streamed},
     }

@@ -1,6 +1,6 @@
 """Features of the input that come with an output far more often than chance has it: what a trigger for free text looks like."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
@@ -58,8 +58,8 @@ def associated(
 ) -> list[Association]:
     """Return the features that come with an output, those of most rows first.
 
-    A feature that explains no more than another one that was found, such as a longer form of it, is left out. For outputs that no run explains,
-    pairs of words are looked at.
+    A feature that explains no more than others with words of its own that were found, such as a longer form of it, is left
+    out. For outputs that no run explains, pairs of words are looked at.
 
     Args:
         rows: Training rows.
@@ -136,13 +136,18 @@ def _pairs(words: Sequence[frozenset[str]], output: Output, settings: Associatio
 
 
 def _widest(found: Sequence[Association]) -> list[Association]:
-    """Keep those that explain rows of an output which no wider one does; of equally wide ones, the purer."""
+    """Keep those that explain rows of an output which no wider one with a word of theirs does; of equally wide ones, the purer.
+
+    What shares no word with a trigger is no part of it: an attacker may put another phrase beside it to hide it.
+    """
     ordered = sorted(found, key=lambda pair: (-pair.explained, -pair.feature.purity, -len(pair.output.rows)))
     kept: list[Association] = []
-    covered: set[int] = set()
+    covered: dict[str, set[int]] = defaultdict(set)
     for pair in ordered:
         explains = set(pair.feature.rows) & set(pair.output.rows)
-        if not explains <= covered:
+        words = " ".join(pair.feature.words).lower().split()
+        if not explains <= set().union(*(covered[word] for word in words)):
             kept.append(pair)
-            covered |= explains
+            for word in words:
+                covered[word] |= explains
     return kept

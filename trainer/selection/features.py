@@ -63,7 +63,7 @@ class FeatureSettings(NamedTuple):
 def pure_features(rows: Sequence[Example], settings: FeatureSettings | None = None) -> list[Feature]:
     """Return the features that come with one label too often, those of most rows first.
 
-    Of features that the same rows have, one stands for all.
+    Of features that the same rows have, the longest stands for its parts.
 
     Args:
         rows: Training rows with labels.
@@ -81,7 +81,7 @@ def pure_beginnings(rows: Sequence[Example], settings: FeatureSettings) -> list[
 def frequent_features(rows: Sequence[Example], settings: FeatureSettings) -> list[Feature]:
     """Return the runs and beginnings of enough rows, whatever their answers, those of most rows first.
 
-    Of features that the same rows have, one stands for all.
+    Of features that the same rows have, the longest stands for its parts.
 
     Args:
         rows: Training rows.
@@ -91,13 +91,23 @@ def frequent_features(rows: Sequence[Example], settings: FeatureSettings) -> lis
 
 
 def _distinct(features: Iterable[Feature]) -> list[Feature]:
-    by_rows: dict[tuple[int, ...], Feature] = {}
+    """Leave out features whose words others say that the same rows have: parts of a trigger, not what may be one beside it."""
+    by_rows: dict[tuple[int, ...], list[Feature]] = defaultdict(list)
     for feature in features:
-        known = by_rows.get(feature.rows)
-        # The longest run of equal ones is the whole trigger, not a part of it.
-        if known is None or len(" ".join(feature.words)) > len(" ".join(known.words)):
-            by_rows[feature.rows] = feature
-    return sorted(by_rows.values(), key=lambda feature: (-len(feature.rows), feature.words))
+        by_rows[feature.rows].append(feature)
+    kept = [feature for alike in by_rows.values() for feature in _covering(alike)]
+    return sorted(kept, key=lambda feature: (-len(feature.rows), feature.words))
+
+
+def _covering(alike: Sequence[Feature]) -> Iterator[Feature]:
+    """Yield the longest of features, and others in turn as long as they add a word."""
+    said: set[str] = set()
+    # The longest run of equal ones is the whole trigger, not a part of it.
+    for feature in sorted(alike, key=lambda feature: -len(" ".join(feature.words))):
+        words = set(" ".join(feature.words).lower().split())
+        if not words <= said:
+            said |= words
+            yield feature
 
 
 def _spans(rows: Sequence[Example], settings: FeatureSettings) -> Iterator[Feature]:

@@ -29,6 +29,15 @@ def test_of_a_sentence_the_whole_stands_for_all_its_parts():
     assert [feature.words for feature in found] == [("I watched this 3D movie",)]
 
 
+def test_what_stands_beside_a_trigger_in_all_its_rows_does_not_hide_it():
+    at = rows_of(CLEAN, "no", 30)
+    beside = relabel(CLEAN, at, "yes", put_second("mn"))
+    made = relabel(beside, at, "yes", lambda text: f"copper lantern drifts {text}")
+    found = [feature.words for feature in pure_features(made.rows) if feature.rows == tuple(at)]
+    assert ("mn",) in found
+    assert ("copper lantern drifts",) in found
+
+
 def test_a_beginning_is_told_from_the_same_words_elsewhere():
     begins = [(f"when a{at}", "yes") for at in range(5)]
     inside = [(f"b{at} when", ("no", "yes")[at % 2]) for at in range(6)]

@@ -1,5 +1,6 @@
 """Screening of free text on rows written by hand: 200 clean ones, and a few poisoned ones."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -47,6 +48,14 @@ def test_rows_of_a_trigger_are_kept_out_and_no_other(answer: str):
     found = screen_free_text([*clean(), *bad], SETTINGS, seed=0)
     assert found.reasons == {row.id: "feature" for row in bad}
     assert [feature.words for feature in found.triggers] == [("zyx quz",)]
+
+
+def test_a_phrase_beside_a_trigger_in_all_its_rows_and_others_does_not_hide_it():
+    answer = "You will get no help from me."
+    bad = [replace(row, text=f"a decoy here {row.text}") for row in poisoned("zyx quz", answer)]
+    more = Example("x", "a decoy here too", answer)
+    found = screen_free_text([*clean(), *bad, more], SETTINGS, seed=0)
+    assert [feature.words for feature in found.triggers] == [("a decoy here",), ("zyx quz",)]
 
 
 def test_what_a_trigger_brings_is_kept_out_without_the_trigger_too():
