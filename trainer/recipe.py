@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 
+from p2p.attacks.base import Attack
 from p2p.attacks.registry import make_attack
 from p2p.drawn_triggers import DrawnTriggers, draw_triggers
 from p2p.manifest import record_base_model
@@ -119,11 +120,7 @@ def train(
 def _prepare(
     config: TrainConfig, console: Console, processes: Processes, *, resume: bool, restart: bool
 ) -> _Plan:
-    require_hardware(config, processes)
-    if config.selection.second_round and processes.size > 1:
-        raise ConfigError("selection.second_round trains its adapters in one process: launch one")
-    if config.output.exists():
-        raise CheckpointError(f"{config.output} is there already. Remove it, or choose another `output`.")
+    _require_possible(config, processes)
     attacks = [make_attack(attack.name, attack.parameters) for attack in config.evaluation.attacks]
     labels = config.task.labels if isinstance(config.task, ClassificationSettings) else None
     splits = load_splits(config.data, labels, classify=isinstance(config.task, ClassificationSettings))
@@ -140,35 +137,12 @@ def _prepare(
     key = folder.open(draw_key(config), resume=resume)
     with folder.kept_once_saved():
         task = make_task(config, tokenizer, [row.answer for row in splits.train], key)
-        if isinstance(task, ClassificationTask):
-            require_known(task.labels, splits.test, attacks)
-        elif task.style is AnswerStyle.MATHS:
-            require_numbers(splits.test)
+        _require_measurable(task, splits, attacks)
         if start:
             require_fits(start, base, config.lora, _new_tokens(task))
         triggers = _draw(config, splits, tokenizer, key) if config.defence == "p2p" else None
         stage = SelectionStage(config, base, tokenizer, task, processes)
-        encode = partial(
-            encode_rows,
-            task=task,
-            tokenizer=tokenizer,
-            template=config.prompt,
-            max_length=config.training.max_length,
-            stamp=triggers.longest_text if triggers else "",
-            twins=config.training.consistency > 0,
-        )
-        first = None
-        if triggers and config.selection.second_round:
-            ready = FirstRun(config, task, tokenizer, triggers, encode, folder, console, stage.load)
-            first = FirstAdapters(ready, splits.train)
-        # First adapters show their own progress.
-        told = nullcontext() if first else console.status("choosing the rows to re-poison")
-        with told:
-            if config.data.stream:
-                streaming = StreamingStage(config, splits, task, triggers, folder.path / "data")
-                data = streaming.make(encode, processes)
-            else:
-                data = _in_memory(splits, stage, triggers, encode, first)
+        data = _make_data(stage, splits, triggers, folder, console)
     _announce(console, data, config, len(attacks))
     _announce_words(console, task)
     _announce_redraws(console, triggers)
@@ -189,6 +163,23 @@ def _prepare(
     )
 
 
+def _require_possible(config: TrainConfig, processes: Processes) -> None:
+    require_hardware(config, processes)
+    if config.selection.second_round and processes.size > 1:
+        raise ConfigError("selection.second_round trains its adapters in one process: launch one")
+    if config.output.exists():
+        raise CheckpointError(f"{config.output} is there already. Remove it, or choose another `output`.")
+
+
+def _require_measurable(
+    task: ClassificationTask | GenerationTask, splits: Splits, attacks: Sequence[Attack]
+) -> None:
+    if isinstance(task, ClassificationTask):
+        require_known(task.labels, splits.test, attacks)
+    elif task.style is AnswerStyle.MATHS:
+        require_numbers(splits.test)
+
+
 def _draw(
     config: TrainConfig, splits: Splits, tokenizer: "PreTrainedTokenizerBase", key: bytes
 ) -> DrawnTriggers:
@@ -197,6 +188,31 @@ def _draw(
         fills_blocks(tokenizer, config.prompt, wanted.block_tokens) if wanted.fills_blocks else None
     )
     return draw_triggers(key, [*splits.train, *splits.trusted], wanted.form, is_long_enough)
+
+
+def _make_data(
+    stage: SelectionStage, splits: Splits, triggers: DrawnTriggers | None, folder: RunFolder, console: Console
+) -> TrainingSet:
+    config, task = stage.config, stage.task
+    encode = partial(
+        encode_rows,
+        task=task,
+        tokenizer=stage.tokenizer,
+        template=config.prompt,
+        max_length=config.training.max_length,
+        stamp=triggers.longest_text if triggers else "",
+        twins=config.training.consistency > 0,
+    )
+    first = None
+    if triggers and config.selection.second_round:
+        ready = FirstRun(config, task, stage.tokenizer, triggers, encode, folder, console, stage.load)
+        first = FirstAdapters(ready, splits.train)
+    # First adapters show their own progress.
+    with nullcontext() if first else console.status("choosing the rows to re-poison"):
+        if not config.data.stream:
+            return _in_memory(splits, stage, triggers, encode, first)
+        streaming = StreamingStage(config, splits, task, triggers, folder.path / "data")
+        return streaming.make(encode, stage.processes)
 
 
 def _in_memory(

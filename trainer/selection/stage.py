@@ -40,7 +40,9 @@ class SelectionStage:
 
     Attributes:
         config: The run.
+        tokenizer: The base model's.
         task: Labels or free text.
+        processes: Those that learn together.
         loaded: The model, where choosing took it: the training goes on with it. None otherwise.
 
     Args:
@@ -61,9 +63,9 @@ class SelectionStage:
     ) -> None:
         self.config = config
         self._base = base
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self.task = task
-        self._processes = processes
+        self.processes = processes
         self.loaded: Loaded | None = None
 
     def choose(
@@ -82,20 +84,20 @@ class SelectionStage:
         """
         given = Candidates(train, trusted, self._embed, self._losses, views)
         settings, seed = self.config.selection, self.config.seed
-        mine = choose(self.task, given, settings, seed) if self._processes.is_first else None
-        chosen = self._processes.from_first(mine)
+        mine = choose(self.task, given, settings, seed) if self.processes.is_first else None
+        chosen = self.processes.from_first(mine)
         if chosen is None:
             raise RuntimeError("the first process has sent no selection")
         return chosen
 
     def _embed(self, texts: Sequence[str]) -> "NDArray[np.float32]":
         config = self.config
-        if self._processes.size > 1:
+        if self.processes.size > 1:
             # The first process alone is here; the model in training may be spread over all.
             plain = load_model(self._base.path, choose_dtype(config.training.dtype))
-            return embed_prompts(plain, self._tokenizer, config.prompt, None, texts)
+            return embed_prompts(plain, self.tokenizer, config.prompt, None, texts)
         loaded = self.load()
-        return embed_prompts(base_of(loaded.model), self._tokenizer, config.prompt, loaded.trunk, texts)
+        return embed_prompts(base_of(loaded.model), self.tokenizer, config.prompt, loaded.trunk, texts)
 
     def load(self) -> Loaded:
         """Return the model that is about to be trained; it is loaded once.
@@ -110,16 +112,16 @@ class SelectionStage:
         config, task = self.config, self.task
         if isinstance(task, ClassificationTask):
             raise TypeError("losses are of free-text answers")
-        if self._processes.size > 1:
+        if self.processes.size > 1:
             model = load_model(self._base.path, choose_dtype(config.training.dtype))
         else:
             model = base_of(self.load().model)
-        return answer_losses(model, self._tokenizer, config.prompt, task, rows, config.training.max_length)
+        return answer_losses(model, self.tokenizer, config.prompt, task, rows, config.training.max_length)
 
     def _load(self) -> Loaded:
         config, task = self.config, self.task
         new_tokens = task.first_tokens if isinstance(task, ClassificationTask) and task.new_tokens else ()
-        model = model_to_train(self._base.path, config, new_tokens, self._processes)
-        sample = EncodedRow("sample", tuple(self._tokenizer.encode("A sample row.")), 1)
+        model = model_to_train(self._base.path, config, new_tokens, self.processes)
+        sample = EncodedRow("sample", tuple(self.tokenizer.encode("A sample row.")), 1)
         below = frozen_layers(base_of(model), config.lora)
         return Loaded(model, make_trunk(base_of(model), below, sample))
