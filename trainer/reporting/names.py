@@ -29,7 +29,9 @@ _DATASETS = {
     "gsm8k": "GSM8K",
     "mawps": "MAWPS",
     "sst2": "SST-2",
+    "sst2-all": "SST-2",
     "sst2-large": "SST-2",
+    "sst2-long": "SST-2",
     "svamp": "SVAMP",
 }
 
