@@ -11,7 +11,7 @@ from rich.console import Console
 
 from p2p.attacks.base import Attack
 from p2p.attacks.registry import make_attack
-from p2p.drawn_triggers import DrawnTriggers, draw_triggers
+from p2p.drawn_triggers import DrawnTriggers, LongEnough, draw_triggers
 from p2p.manifest import record_base_model
 from p2p.normalise import AnswerStyle
 from p2p.repoison import original_row, repoison
@@ -146,6 +146,7 @@ def _prepare(
     _announce(console, data, config, len(attacks))
     _announce_words(console, task)
     _announce_redraws(console, triggers)
+    _announce_block(console, config, tokenizer, triggers)
     if start:
         _announce_start(console, start, doubts(start, base, config, task))
     return _Plan(
@@ -183,11 +184,13 @@ def _require_measurable(
 def _draw(
     config: TrainConfig, splits: Splits, tokenizer: "PreTrainedTokenizerBase", key: bytes
 ) -> DrawnTriggers:
+    fills = _fills(config, tokenizer)
+    return draw_triggers(key, [*splits.train, *splits.trusted], config.benign_trigger.form, fills)
+
+
+def _fills(config: TrainConfig, tokenizer: "PreTrainedTokenizerBase") -> LongEnough | None:
     wanted = config.benign_trigger
-    is_long_enough = (
-        fills_blocks(tokenizer, config.prompt, wanted.block_tokens) if wanted.fills_blocks else None
-    )
-    return draw_triggers(key, [*splits.train, *splits.trusted], wanted.form, is_long_enough)
+    return fills_blocks(tokenizer, config.prompt, wanted.block_tokens) if wanted.fills_blocks else None
 
 
 def _make_data(
@@ -387,6 +390,22 @@ def _announce_redraws(console: Console, triggers: DrawnTriggers | None) -> None:
         console.print(
             f"  {triggers.redraws} drawn benign triggers stood in the rows already, and others were drawn: whoever made the rows "
             "may know what the triggers are drawn with"
+        )
+
+
+def _announce_block(
+    console: Console,
+    config: TrainConfig,
+    tokenizer: "PreTrainedTokenizerBase",
+    triggers: DrawnTriggers | None,
+) -> None:
+    """Say that the engine will compute the benign trigger with every request, and what would spare that."""
+    fills = _fills(config, tokenizer)
+    if triggers and fills and not fills(triggers.served):
+        console.print(
+            f"  what stands before an input does not end with a block of {config.benign_trigger.block_tokens} tokens, so that an "
+            "engine computes the benign trigger anew for each request: another length of the instruction before {input} in "
+            "`prompt.user` spares that"
         )
 
 

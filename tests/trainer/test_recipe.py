@@ -365,6 +365,18 @@ def test_a_trigger_is_lengthened_until_a_block_is_full(settings: dict[str, Any],
     assert fills_blocks(load_tokenizer(tiny_model), template, 8)(trigger)
 
 
+@pytest.mark.parametrize(("block", "is_said"), [(8, False), (256, True)])
+def test_a_trigger_that_no_block_ends_with_is_said(settings: dict[str, Any], block: int, is_said: bool):
+    said = io.StringIO()
+    settings["benign_trigger"] = {
+        "source": "seed",
+        "block_tokens": block,
+        "most_words": 40 if block == 8 else 5,
+    }
+    train(TrainConfig.model_validate(settings), Console(file=said, width=400))
+    assert (f"does not end with a block of {block} tokens" in said.getvalue()) is is_said
+
+
 @pytest.mark.parametrize("form", [{"block_tokens": 0}, {"position": "after", "block_tokens": 8}])
 def test_a_trigger_that_is_not_to_fill_blocks_has_its_words(settings: dict[str, Any], form: dict[str, Any]):
     path = run(settings, benign_trigger={"source": "seed", "words": 6, "most_words": 40} | form)

@@ -12,6 +12,11 @@ from trainer.whole_blocks import fills_blocks, shared_tokens
 
 CHAT = PromptTemplate()
 COMPLETION = PromptTemplate(kind=PromptKind.COMPLETION, user="{input}\nAnswer: ")
+INSTRUCTED = PromptTemplate(
+    kind=PromptKind.COMPLETION,
+    user="Sort this message from a customer by what it is about, billing or delivery, and answer with one number.\n"
+    + COMPLETION.user,
+)
 TEXTS = ("Where is my parcel?", "3 parcels", "\nno", "\u00e9t\u00e9", "- one", "  two")
 
 
@@ -35,7 +40,9 @@ def test_a_chats_system_message_counts(tokenizer: Any):
 
 
 @pytest.mark.parametrize(
-    ("template", "most_words"), [(CHAT, 8), (COMPLETION, 36)], ids=["chat", "completion"]
+    ("template", "most_words"),
+    [(CHAT, 8), (INSTRUCTED, 8), (COMPLETION, 36)],
+    ids=["chat", "instructed", "completion"],
 )
 def test_drawn_triggers_fill_a_block_of_the_real_tokenizer(template: PromptTemplate, most_words: int):
     from trainer.base_model import load_tokenizer
