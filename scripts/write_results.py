@@ -1,4 +1,4 @@
-"""Write the README's table of results and ``docs/results.svg`` from the cells in ``benchmarks/results``.
+"""Write the README's table of results, ``docs/results.svg`` and ``docs/other-defences.md`` from the cells in ``benchmarks/results``.
 
 .venv/bin/python scripts/write_results.py
 """
@@ -13,13 +13,19 @@ from trainer.reporting.markdown import markdown_table
 from trainer.reporting.render import draw
 from trainer.reporting.summary import summarise
 from trainer.reporting.tables.headline import headline_table
+from trainer.reporting.tables.others import others_table
 from trainer.reporting.tables.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 README = ROOT / "README.md"
 FIGURE = ROOT / "docs" / "results.svg"
+OTHERS = ROOT / "docs" / "other-defences.md"
 BEGIN, END = "<!-- results: scripts/write_results.py -->", "<!-- end of results -->"
+_OTHERS_INTRODUCTION = (
+    "Made by `p2p-guard bench --suite standard` and `scripts/write_results.py`: the same rows, base model and number of epochs. What each "
+    "defence is and where it comes from stands in `trainer/defences`, one file each."
+)
 _LEFT_OUT = frozenset({"ASR - floor", "lowest ASR of another defence"})
 
 
@@ -37,6 +43,18 @@ def block(grid: Grid) -> str:
             f"**{takeaway(summarise(grid))}** {len(grid.results)} cells, seeds {seeds[0]}-{seeds[-1]}.",
             "![Attack success before and after, by case](docs/results.svg)",
             markdown_table(without(headline_table(grid), _LEFT_OUT)),
+        ]
+    )
+
+
+def others(grid: Grid) -> str:
+    """Return the page that has P2P beside the other defences."""
+    table = others_table(grid)
+    return "\n\n".join(
+        [
+            "# P2P beside other defences",
+            f"{_OTHERS_INTRODUCTION} {table.note}",
+            markdown_table(table) + "\n",
         ]
     )
 
@@ -74,11 +92,12 @@ def filled(readme: str, content: str) -> str:
 
 
 def main() -> None:
-    """Write both."""
+    """Write all of them."""
     grid = measured()
     README.write_text(filled(README.read_text(encoding="utf-8"), block(grid)), encoding="utf-8")
     FIGURE.write_text(figure(grid), encoding="utf-8")
-    print(README, FIGURE, sep="\n")
+    OTHERS.write_text(others(grid), encoding="utf-8")
+    print(README, FIGURE, OTHERS, sep="\n")
 
 
 if __name__ == "__main__":

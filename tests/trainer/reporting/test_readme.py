@@ -2,17 +2,18 @@
 
 import pytest
 
-from scripts.write_results import FIGURE, README, block, figure, filled, measured, without
+from scripts.write_results import FIGURE, OTHERS, README, block, figure, filled, measured, others, without
 from trainer.reporting.charts.before_after import before_after_charts
 from trainer.reporting.charts.style import Looks
 from trainer.reporting.tables.headline import headline_table
 
 
-def test_the_readmes_table_and_picture_are_those_of_the_cells() -> None:
+def test_the_tables_and_the_picture_are_those_of_the_cells() -> None:
     grid = measured()
     readme = README.read_text(encoding="utf-8")
     assert filled(readme, block(grid)) == readme, "run scripts/write_results.py"
     assert FIGURE.read_text(encoding="utf-8") == figure(grid), "run scripts/write_results.py"
+    assert OTHERS.read_text(encoding="utf-8") == others(grid), "run scripts/write_results.py"
 
 
 def test_the_picture_has_every_case_of_the_table() -> None:
