@@ -8,6 +8,7 @@ from trainer.reporting.summary import summarise
 from trainer.reporting.tables.ablations import ablations_table
 from trainer.reporting.tables.cases import cases_tables
 from trainer.reporting.tables.headline import headline_table
+from trainer.reporting.tables.others import others_table
 from trainer.reporting.tables.selection import selection_table
 from trainer.reporting.tables.table import Cell, Group, Row, Table
 
@@ -82,3 +83,19 @@ def test_gaps_name_what_a_case_lacks():
         "made-up, badnets:mn, 10 % of 2,400 rows: the P2P adapter was not measured without the guard.",
         "made-up, badnets:mn, 10 % of 2,400 rows: no never-poisoned model on the same data set and number of rows.",
     )
+
+
+def test_other_defences_stand_beside_p2p_over_the_seeds_that_all_have():
+    others = [
+        cell(name, asr=(at, 100))
+        for name, at in (("onion", 60), ("strip", 30), ("pruning", 80), ("quantisation", 90))
+    ]
+    ours = [cell("p2p", seed=0, asr=(10, 100)), cell("p2p", seed=1, asr=(90, 100))]
+    (group,) = others_table(make_grid([cell(asr=(95, 100)), *ours, *others])).groups
+    assert [row.cells[1].text for row in group.rows] == ["0.100", "0.300", "0.600", "0.800", "0.900", "0.950"]
+    assert [row.kind for row in group.rows] == ["guarded", "", "", "", "", ""]
+
+
+def test_where_few_others_were_measured_they_have_no_table_of_their_own():
+    cells = [cell(asr=(95, 100)), cell("p2p", asr=(10, 100)), cell("onion", asr=(60, 100))]
+    assert others_table(make_grid(cells)).groups == ()
