@@ -18,6 +18,7 @@ from p2p.repoison import original_row, repoison
 from p2p.selection import select_trusted
 from p2p.tasks import ClassificationTask, GenerationTask
 from trainer.adapter_model import base_of, frozen_layers
+from trainer.announcements import announce_data, announce_start, announce_triggers, announce_words
 from trainer.answering import Adapter, Answerer
 from trainer.base_model import BaseModel, find_base_model, load_tokenizer
 from trainer.checkpoints import RunFolder
@@ -140,15 +141,16 @@ def _prepare(
         _require_measurable(task, splits, attacks)
         if start:
             require_fits(start, base, config.lora, _new_tokens(task))
-        triggers = _draw(config, splits, tokenizer, key) if config.defence == "p2p" else None
+        fills = _fills(config, tokenizer)
+        triggers = _draw(config, splits, key, fills) if config.defence == "p2p" else None
         stage = SelectionStage(config, base, tokenizer, task, processes)
         data = _make_data(stage, splits, triggers, folder, console)
-    _announce(console, data, config, len(attacks))
-    _announce_words(console, task)
-    _announce_redraws(console, triggers)
-    _announce_block(console, config, tokenizer, triggers)
+    announce_data(console, data, config, len(attacks))
+    announce_words(console, task)
+    if triggers:
+        announce_triggers(console, triggers, config.benign_trigger.block_tokens, fills)
     if start:
-        _announce_start(console, start, doubts(start, base, config, task))
+        announce_start(console, start, doubts(start, base, config, task))
     return _Plan(
         config,
         base,
@@ -181,10 +183,7 @@ def _require_measurable(
         require_numbers(splits.test)
 
 
-def _draw(
-    config: TrainConfig, splits: Splits, tokenizer: "PreTrainedTokenizerBase", key: bytes
-) -> DrawnTriggers:
-    fills = _fills(config, tokenizer)
+def _draw(config: TrainConfig, splits: Splits, key: bytes, fills: LongEnough | None) -> DrawnTriggers:
     return draw_triggers(key, [*splits.train, *splits.trusted], config.benign_trigger.form, fills)
 
 
@@ -370,70 +369,3 @@ def _publish(plan: _Plan, trained: _Trained, report: EvaluationReport | None) ->
     )
     tokenizer = plan.tokenizer if _new_tokens(plan.adapter.task) else None
     return publish(trained.model, facts, config.output, tokenizer)
-
-
-def _announce_words(console: Console, task: ClassificationTask | GenerationTask) -> None:
-    """Say what the label words mean for serving, where they are not one token each that was there before."""
-    if not isinstance(task, ClassificationTask):
-        return
-    if task.new_tokens:
-        console.print(f"  {len(task.words)} new tokens for the labels: it can be served merged only")
-    elif not task.first_token_decides:
-        console.print(
-            "  label words that begin with the same token: they are served without log-probabilities and extension rate"
-        )
-
-
-def _announce_redraws(console: Console, triggers: DrawnTriggers | None) -> None:
-    """Say that rows held what was drawn: by chance that hardly happens, so somebody knows the key."""
-    if triggers and triggers.redraws:
-        console.print(
-            f"  {triggers.redraws} drawn benign triggers stood in the rows already, and others were drawn: whoever made the rows "
-            "may know what the triggers are drawn with"
-        )
-
-
-def _announce_block(
-    console: Console,
-    config: TrainConfig,
-    tokenizer: "PreTrainedTokenizerBase",
-    triggers: DrawnTriggers | None,
-) -> None:
-    """Say that the engine will compute the benign trigger with every request, and what would spare that."""
-    fills = _fills(config, tokenizer)
-    if triggers and fills and not fills(triggers.served):
-        console.print(
-            f"  what stands before an input does not end with a block of {config.benign_trigger.block_tokens} tokens, so that an "
-            "engine computes the benign trigger anew for each request: another length of the instruction before {input} in "
-            "`prompt.user` spares that"
-        )
-
-
-def _announce_start(console: Console, start: StartAdapter, doubts: Sequence[str]) -> None:
-    console.print(f"  goes on from {start.path}", markup=False)
-    for doubt in doubts:
-        console.print(f"  {doubt}", markup=False)
-
-
-def _announce(console: Console, data: TrainingSet, config: TrainConfig, attacks: int) -> None:
-    done = data.repoisoned
-    copies = done.extended_rows if done else 0
-    console.print(f"{config.name}: {data.size} rows + {copies} re-poisoned copies, defence {config.defence}")
-    if done:
-        console.print(
-            f"  {done.with_foreign_text} copies with foreign text, {done.with_pure_span} with one of "
-            f"{done.pure_spans_found} pure spans"
-            + (f", {done.with_opening} behind a foreign clause" if done.with_opening else "")
-        )
-    if data.encoded.cut:
-        console.print(
-            f"  {data.encoded.cut} rows were longer than {config.training.max_length} tokens and lost their end, or early turns"
-        )
-    if data.trained_on:
-        console.print(f"  {data.trained_on} test rows stand in the training set, too, and are left out")
-    if not data.test:
-        console.print("  no test split: the adapter is trained here, and not measured")
-    elif not attacks:
-        console.print("  no attack in evaluation.attacks: clean accuracy alone will be measured")
-    if data.summary:
-        console.print(f"  {data.summary}")

@@ -20,6 +20,7 @@ from p2p.manifest import MANIFEST_NAME, sha256_file, verify_adapter
 from p2p.prompts import PromptTemplate
 from p2p.triggers import BenignTrigger, Position
 from tests.trainer.conftest import QUIET, make_tiny
+from trainer.announcements import announce_words
 from trainer.base_model import load_tokenizer
 from trainer.config import TrainConfig
 from trainer.datasets import load_splits
@@ -27,7 +28,7 @@ from trainer.errors import BaseModelError, CheckpointError, InterruptedRunError
 from trainer.evaluations import evaluate
 from trainer.fitting import schedule
 from trainer.loading import load_answerer
-from trainer.recipe import _announce_words, train
+from trainer.recipe import train
 from trainer.tasks import make_task, seed_key
 from trainer.whole_blocks import fills_blocks
 
@@ -127,7 +128,7 @@ def test_a_run_with_such_words_that_is_taken_up_ends_with_the_same_weights(
 def test_what_label_words_mean_for_serving_is_said(tokenizer: Any, task: dict[str, Any], said: str):
     config = TrainConfig.model_validate(make_settings_of(task))
     heard = io.StringIO()
-    _announce_words(
+    announce_words(
         Console(file=heard, width=200), make_task(config, copy.deepcopy(tokenizer), ["a", "b"], b"")
     )
     assert said in heard.getvalue()

@@ -99,3 +99,8 @@ def test_other_defences_stand_beside_p2p_over_the_seeds_that_all_have():
 def test_where_few_others_were_measured_they_have_no_table_of_their_own():
     cells = [cell(asr=(95, 100)), cell("p2p", asr=(10, 100)), cell("onion", asr=(60, 100))]
     assert others_table(make_grid(cells)).groups == ()
+
+
+def test_defences_that_share_no_seed_have_no_table():
+    others = [cell(name, seed=1, asr=(60, 100)) for name in ("onion", "strip", "pruning", "quantisation")]
+    assert others_table(make_grid([cell(asr=(95, 100)), cell("p2p", asr=(10, 100)), *others])).groups == ()

@@ -28,10 +28,12 @@ def _rows(grid: Grid, case: Case) -> tuple[Row, ...]:
     others = rivals(case)
     if len(others) < _FEW:
         return ()
-    seeds = set.intersection(*(set(row.seeds) for row in others))
     undefended = (case.undefended,) if case.undefended else ()
-    found = [row.only(seeds) for row in (*undefended, *grid.headline(case), *others)]
-    return tuple(_row(row) for row in sorted(found, key=_asr))
+    found = (*undefended, *grid.headline(case), *others)
+    seeds = set.intersection(*(set(row.seeds) for row in found))
+    if not seeds:
+        return ()
+    return tuple(_row(row) for row in sorted((row.only(seeds) for row in found), key=_asr))
 
 
 def _asr(row: Pooled) -> float:
