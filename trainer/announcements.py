@@ -76,8 +76,8 @@ def announce_triggers(
         )
     if fills and not fills(triggers.served):
         console.print(
-            f"  what stands before an input does not end with a block of {block_tokens} tokens, so that an engine computes the "
-            "benign trigger anew for each request: another length of the instruction before {input} in `prompt.user` spares that"
+            f"  for quicker answers: an instruction before {{input}} in `prompt.user` that ends a block of {block_tokens} tokens together "
+            "with the benign trigger lets an engine compute both once; as it is, the trigger is computed with each request"
         )
 
 

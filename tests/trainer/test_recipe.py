@@ -375,7 +375,7 @@ def test_a_trigger_that_no_block_ends_with_is_said(settings: dict[str, Any], blo
         "most_words": 40 if block == 8 else 5,
     }
     train(TrainConfig.model_validate(settings), Console(file=said, width=400))
-    assert (f"does not end with a block of {block} tokens" in said.getvalue()) is is_said
+    assert (f"that ends a block of {block} tokens together" in said.getvalue()) is is_said
 
 
 @pytest.mark.parametrize("form", [{"block_tokens": 0}, {"position": "after", "block_tokens": 8}])
