@@ -31,7 +31,7 @@ _DATASETS = {
     "sst2": "SST-2",
     "sst2-all": "SST-2",
     "sst2-large": "SST-2",
-    "sst2-long": "SST-2",
+    "sst2-deep": "SST-2",
     "svamp": "SVAMP",
 }
 
