@@ -1,4 +1,4 @@
-"""Write the README's table of results, ``docs/results.svg`` and ``docs/other-defences.md`` from the cells in ``benchmarks/results``.
+"""Write the README's table, ``docs/results.svg``, ``docs/results.md`` and ``docs/other-defences.md`` from the cells in ``benchmarks/results``.
 
 .venv/bin/python scripts/write_results.py
 """
@@ -9,8 +9,9 @@ from trainer.reporting.charts.before_after import before_after_charts, takeaway
 from trainer.reporting.charts.style import Looks
 from trainer.reporting.grid import Grid, make_grid
 from trainer.reporting.load import load_results
-from trainer.reporting.markdown import markdown_table
+from trainer.reporting.markdown import markdown_page, markdown_table
 from trainer.reporting.render import draw
+from trainer.reporting.sections import make_sections
 from trainer.reporting.summary import summarise
 from trainer.reporting.tables.headline import headline_table
 from trainer.reporting.tables.others import others_table
@@ -20,13 +21,16 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 README = ROOT / "README.md"
 FIGURE = ROOT / "docs" / "results.svg"
+EVERYTHING = ROOT / "docs" / "results.md"
 OTHERS = ROOT / "docs" / "other-defences.md"
 BEGIN, END = "<!-- results: scripts/write_results.py -->", "<!-- end of results -->"
 _OTHERS_INTRODUCTION = (
     "Made by `p2p-guard bench --suite standard` and `scripts/write_results.py`: the same rows, base model and number of epochs. What each "
     "defence is and where it comes from stands in `trainer/defences`, one file each."
 )
-_LEFT_OUT = frozenset({"ASR - floor", "lowest ASR of another defence"})
+_LEFT_OUT = frozenset(
+    {"ASR - floor", "ASR without the guard", "lowest ASR of another defence", "CA never poisoned"}
+)
 
 
 def measured() -> Grid:
@@ -42,8 +46,15 @@ def block(grid: Grid) -> str:
         [
             f"**{takeaway(summarise(grid))}** {len(grid.results)} cells, seeds {seeds[0]}-{seeds[-1]}.",
             "![Attack success before and after, by case](docs/results.svg)",
-            markdown_table(without(headline_table(grid), _LEFT_OUT)),
+            markdown_table(without(_counted(headline_table(grid)), _LEFT_OUT)),
         ]
+    )
+
+
+def everything(grid: Grid) -> str:
+    """Return the page of every table that `p2p-guard report` makes; its charts stand in a report alone."""
+    return markdown_page(
+        grid, [section._replace(charts=()) for section in make_sections(grid) if section.tables]
     )
 
 
@@ -63,6 +74,11 @@ def figure(grid: Grid) -> str:
     """Return the picture of every case, in one part: a screen has no page."""
     (chart,) = before_after_charts(grid, Looks(()), most=len(grid.attacked))
     return draw(chart).wide
+
+
+def _counted(table: Table) -> Table:
+    """Return a table without the cases that have a remark: no claim rests on them."""
+    return table._replace(groups=tuple(group for group in table.groups if not group.remark))
 
 
 def without(table: Table, columns: frozenset[str]) -> Table:
@@ -96,8 +112,9 @@ def main() -> None:
     grid = measured()
     README.write_text(filled(README.read_text(encoding="utf-8"), block(grid)), encoding="utf-8")
     FIGURE.write_text(figure(grid), encoding="utf-8")
+    EVERYTHING.write_text(everything(grid), encoding="utf-8")
     OTHERS.write_text(others(grid), encoding="utf-8")
-    print(README, FIGURE, OTHERS, sep="\n")
+    print(README, FIGURE, EVERYTHING, OTHERS, sep="\n")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,19 @@
 
 import pytest
 
-from scripts.write_results import FIGURE, OTHERS, README, block, figure, filled, measured, others, without
+from scripts.write_results import (
+    EVERYTHING,
+    FIGURE,
+    OTHERS,
+    README,
+    block,
+    everything,
+    figure,
+    filled,
+    measured,
+    others,
+    without,
+)
 from trainer.reporting.charts.before_after import before_after_charts
 from trainer.reporting.charts.style import Looks
 from trainer.reporting.tables.headline import headline_table
@@ -13,6 +25,7 @@ def test_the_tables_and_the_picture_are_those_of_the_cells() -> None:
     readme = README.read_text(encoding="utf-8")
     assert filled(readme, block(grid)) == readme, "run scripts/write_results.py"
     assert FIGURE.read_text(encoding="utf-8") == figure(grid), "run scripts/write_results.py"
+    assert EVERYTHING.read_text(encoding="utf-8") == everything(grid), "run scripts/write_results.py"
     assert OTHERS.read_text(encoding="utf-8") == others(grid), "run scripts/write_results.py"
 
 
@@ -20,6 +33,16 @@ def test_the_picture_has_every_case_of_the_table() -> None:
     grid = measured()
     (chart,) = before_after_charts(grid, Looks(()), most=len(grid.attacked))
     assert all(group.title in chart.alt for group in headline_table(grid).groups)
+
+
+def test_a_case_that_no_claim_rests_on_stands_on_the_page_alone() -> None:
+    grid = measured()
+    excluded = [group for group in headline_table(grid).groups if group.remark]
+    assert excluded
+    for group in excluded:
+        line = f"| {group.title} - *"
+        assert line in everything(grid)
+        assert line not in block(grid)
 
 
 def test_a_column_is_left_out_of_every_row() -> None:
