@@ -310,15 +310,15 @@ class EvaluationSettings(Settings):
 
 _COPIES_OF_FEW = 5
 """How many copies a trusted row gives; of the many rows that are screened, each gives one."""
-_OPENINGS_OF_SCREENED = 0.7
-"""The share of copies that begin with a clause of a row that was kept out, where labels are screened."""
+_OPENINGS = 0.7
+"""The share of copies that begin with a clause of a row that was kept out, where labels are screened and a form is found."""
 
 
 class TrainConfig(Settings):
     """One training run.
 
     Where ``selection.method`` is not said, S is taken from the trusted rows if there are any, and screened otherwise;
-    ``repoison.copies`` is then 5 or 1, and ``repoison.openings`` 0.7 where labels are screened.
+    ``repoison.copies`` is then 5 or 1, and ``repoison.openings`` 0.7 where labels are screened, if only for suspects.
 
     Attributes:
         name: The adapter's name.
@@ -365,10 +365,10 @@ class TrainConfig(Settings):
         }
         task = content.get("task")
         is_text = isinstance(task, dict) and task.get("kind") == "generation"
-        screens_labels = selection["method"] == SelectionMethod.SCREENED and not is_text
+        screens_labels = selection["method"] != SelectionMethod.RANDOM and not is_text
         # What can't be screened is refused for that, not for a setting that nobody made.
-        if screens_labels and not content["data"].get("stream"):
-            usual["openings"] = _OPENINGS_OF_SCREENED
+        if screens_labels and content["data"].get("train") and not content["data"].get("stream"):
+            usual["openings"] = _OPENINGS
         return content | {"selection": selection, "repoison": usual | repoison}
 
     @model_validator(mode="after")

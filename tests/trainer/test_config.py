@@ -115,7 +115,8 @@ def test_trusted_rows_alone_have_their_limits(tmp_path: Path, change: dict[str, 
         ({"selection": {"method": "screened"}, "repoison": {"openings": 0.2}}, 0.2),
         ({"selection": {"method": "screened"}, "task": {"kind": "generation"}}, 0),
         ({"selection": {"method": "random"}}, 0),
-        ({"data": {"train": {"path": "d.jsonl"}, "trusted": {"path": "s.jsonl"}}}, 0),
+        ({"data": {"train": {"path": "d.jsonl"}, "trusted": {"path": "s.jsonl"}}}, 0.7),
+        ({"data": {"trusted": {"path": "s.jsonl"}}}, 0),
     ],
 )
 def test_copies_begin_with_clauses_where_labels_are_screened(

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from p2p.selection import SelectionMethod
 from trainer.bench.digests import by_content
 from trainer.bench.suite import Cell, DefenceSpec, Suite
+from trainer.config import ClassificationSettings
 from trainer.defences.registry import DEFENCES
 
 METHOD_VERSION: Final = 1
@@ -22,6 +23,8 @@ FIRST_DEFAULTS: Final = MappingProxyType(
         ("selection", "rho"): 0.2,
         ("repoison", "link_breaking"): 0.5,
         ("selection", "screening", "beginnings"): 1.0,
+        ("selection", "screening", "forms"): 1.0,
+        ("selection", "screening", "drop"): False,
     }
 )
 """What a default was before it was moved, or what there was before it, by block and field: cells of then stay what they were."""
@@ -49,7 +52,7 @@ def cell_key(suite: Suite, cell: Cell, base_model: str, data: Path) -> str:
         # What of these two holds for the data set and the defence stands above.
         "dataset": _changed(dataset, leave_out={"lora", "training"}),
         "case": _changed(case),
-        "defence": _changed_defence(defence),
+        "defence": _changed_defence(defence, labels=isinstance(dataset.task, ClassificationSettings)),
         "seed": cell.seed,
     }
     told = json.dumps(by_content(content, data), sort_keys=True)
@@ -61,13 +64,15 @@ def _changed(block: BaseModel, leave_out: set[str] | None = None) -> dict[str, A
     return block.model_dump(mode="json", exclude_defaults=True, exclude=leave_out)
 
 
-def _changed_defence(defence: DefenceSpec) -> dict[str, Any]:
+def _changed_defence(defence: DefenceSpec, *, labels: bool) -> dict[str, Any]:
     """As :func:`_changed`; but a default that was moved is compared with what it was at first, where it decides anything."""
     told = _changed(defence, leave_out={"lora", "training"})
     every = defence.model_dump(mode="json")
     for path, first in FIRST_DEFAULTS.items():
         value = _found(every, path)
-        told = _having(told, path, value if _decides(defence, path[-1]) and value != first else None)
+        told = _having(
+            told, path, value if _decides(defence, path[-1], labels=labels) and value != first else None
+        )
     return told
 
 
@@ -85,16 +90,29 @@ def _having(blocks: dict[str, Any], path: Sequence[str], value: object) -> dict[
     return others if inner in (None, {}) else others | {name: inner}
 
 
-def _decides(defence: DefenceSpec, field: str) -> bool:
+def _decides(defence: DefenceSpec, field: str, *, labels: bool) -> bool:
     # A name that is not known is told when the cell is measured.
     known = DEFENCES.get(defence.defence)
     takes = known.model_fields if known else {}
     method = defence.selection.method
+    copies = "repoison" in takes
     if field == "rho":
         return "select" in takes and method != SelectionMethod.TRUSTED
     if field == "beginnings":
         draws = "select" in takes and method == SelectionMethod.SCREENED
-        return draws or (
-            "repoison" in takes and method == SelectionMethod.TRUSTED and defence.repoison.openings > 0
-        )
-    return "repoison" in takes
+        return draws or (copies and method == SelectionMethod.TRUSTED and _uses_suspects(defence))
+    screens = copies and method != SelectionMethod.RANDOM
+    if field == "forms":
+        return screens and labels and _asks_for_forms(defence)
+    if field == "drop":
+        # Free text has no forms, but may have suspects left out.
+        return screens and (labels or defence.selection.screening.drop is True)
+    return copies
+
+
+def _uses_suspects(defence: DefenceSpec) -> bool:
+    return defence.repoison.openings > 0 or bool(defence.selection.screening.drop)
+
+
+def _asks_for_forms(defence: DefenceSpec) -> bool:
+    return defence.repoison.openings > 0 or defence.selection.screening.drop == "forms"

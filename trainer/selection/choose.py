@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from p2p.disturbances import opening_clause
 from p2p.errors import SelectionError
 from p2p.examples import Example
 from p2p.selection import Selection, SelectionMethod, Suspect, select_random, select_trusted
 from p2p.tasks import ClassificationTask, GenerationTask
 from trainer.selection.features import Feature
+from trainer.selection.forms import SHARED, has_form, openings_of
 from trainer.selection.free_text import Losses, screen_free_text
 from trainer.selection.screening import Screened, relabel, screen
 from trainer.selection.second_round import PARTS, SecondLook, Views, look_again
@@ -28,11 +28,6 @@ AskViews = Callable[[int, Selection, Sequence[Example]], Views]
 
 # A feature that the classifier does not believe is this many times as suspicious as a pure one that it does.
 _DISBELIEVED = 20.0
-# The clause of a row that is doubted by itself is used this many times as often as one of a row that shares something suspicious.
-_DOUBTED = 0.1
-
-_SHARED = frozenset({"feature", "beginning", "repeated"})
-"""Reasons that several rows have in common."""
 
 
 class Candidates(NamedTuple):
@@ -79,6 +74,8 @@ class Chosen(NamedTuple):
             }
         if self.look:
             counts["second_round"] = {"suspects": len(self.look.suspects)}
+        if self.selection.openings:
+            counts["opening_clauses"] = len(self.selection.openings)
         if self.selection.dropped:
             counts["dropped"] = len(self.selection.dropped)
         return counts
@@ -109,6 +106,8 @@ class Chosen(NamedTuple):
             return line
         out = Counter(self.screened.reasons.values())
         again = f"; {len(self.look.suspects)} suspects in the second round" if self.look else ""
+        if self.selection.openings:
+            again += "; those that share something begin with a clause as others don't, and so will copies"
         left = len(self.selection.dropped)
         again += f"; {left} rows are left out of both halves" if left else ""
         return (
@@ -173,15 +172,17 @@ def _selection(
     settings: SelectionSettings, chosen: Sequence[Example], given: Candidates, screened: Screened
 ) -> Selection:
     least = round(settings.screening.believed * len(given.rows))
-    suspects, openings = suspects_of(screened, least), openings_of(given.rows, screened)
-    return Selection(settings.method, tuple(chosen), suspects, _dropped(settings, screened), openings)
+    form = has_form(given.rows, screened, settings.screening.forms)
+    openings = openings_of(given.rows, screened) if form else ()
+    dropped = _dropped(settings, screened, form=form)
+    return Selection(settings.method, tuple(chosen), suspects_of(screened, least), dropped, openings)
 
 
-def _dropped(settings: SelectionSettings, screened: Screened) -> frozenset[str]:
+def _dropped(settings: SelectionSettings, screened: Screened, *, form: bool) -> frozenset[str]:
     """Return the ids of the rows that are left out of D as well: those that were kept out for what they have in common."""
-    if not settings.screening.drop:
+    if not (form if settings.screening.drop == "forms" else settings.screening.drop):
         return frozenset()
-    return frozenset(row for row, why in screened.reasons.items() if why in _SHARED)
+    return frozenset(row for row, why in screened.reasons.items() if why in SHARED)
 
 
 def _choose_again(
@@ -215,7 +216,7 @@ def _without_suspects(
     relabelled = screened.relabelled
     if settings.screening.relabel < 1:
         # The adapters know more than the classifier on frozen embeddings: theirs is the word.
-        out = [at for at, row in enumerate(rows) if reasons.get(row.id) in _SHARED or row.id in look.suspects]
+        out = [at for at, row in enumerate(rows) if reasons.get(row.id) in SHARED or row.id in look.suspects]
         least = settings.screening.relabel
         relabelled = relabel([rows[at] for at in out], look.labels, look.views.guarded[out], least)
     return screened._replace(
@@ -268,26 +269,6 @@ def suspects_of(screened: Screened, least: int = 0) -> tuple[Suspect, ...]:
     )
 
 
-def openings_of(rows: Sequence[Example], screened: Screened) -> tuple[Suspect, ...]:
-    """Return the opening clauses of the rows that screening kept out, whose label they came with.
-
-    Args:
-        rows: The rows that were screened.
-        screened: What was found.
-    """
-    found = [(opening_clause(row.text), row) for row in rows if row.id in screened.reasons]
-    return tuple(
-        Suspect((clause,), _weight_of(screened.reasons[row.id]), row.answer, anchored=True)
-        for clause, row in found
-        if clause
-    )
-
-
-def _weight_of(reason: str) -> float:
-    """Return how often a row's clause is used: what many rows have in common is more suspicious than one row that is doubted."""
-    return 1.0 if reason in _SHARED else _DOUBTED
-
-
 def _screen_free_text(
     task: GenerationTask, given: Candidates, settings: SelectionSettings, seed: int
 ) -> Chosen:
@@ -302,7 +283,9 @@ def _screen_free_text(
     # No answer is a label here, so that a suspect is put into copies of all alike.
     suspects = tuple(_suspect(feature, _DISBELIEVED, None) for feature in screened.triggers)
     rows = (*kept, *given.trusted)
-    return Chosen(Selection(settings.method, rows, suspects or None, _dropped(settings, screened)), screened)
+    return Chosen(
+        Selection(settings.method, rows, suspects or None, _dropped(settings, screened, form=False)), screened
+    )
 
 
 def _screen(given: Candidates, settings: SelectionSettings, seed: int) -> Screened:

@@ -15,7 +15,7 @@ Other pure features that are believed stay in: a clean-label attack has such. Re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -47,8 +47,10 @@ class ScreeningSettings(BaseModel):
         believed: The share of all rows that a pure feature must have for link breaking to use it although its label is believed, in
             [0, 1]. For labels that are topics 0.05: a trigger that came with right labels needs many rows, and rarer features are what
             the labels are about (decision 9).
+        forms: How unlikely it must be by chance that rows kept out for what they have in common begin with a clause so much more often
+            than others, for such clauses to be used as a rewritten sentence's form, in (0, 1]; 1 takes a form for granted.
         drop: Whether rows that are kept out for what they have in common are left out of D as well, so that neither half learns from
-            them: features, beginnings, and in free text repeated answers.
+            them: features, beginnings, and in free text repeated answers. ``forms`` does so where a form was found, never in free text.
         relabel: How sure a classifier must be of a label to give it to a row that a feature kept out, in [0.5, 1]; 1 relabels none.
     """
 
@@ -60,7 +62,8 @@ class ScreeningSettings(BaseModel):
     purity: float = Field(default=0.9, gt=0.5, le=1)
     beginnings: float = Field(default=0.8, gt=0.5, le=1)
     believed: float = Field(default=0.0, ge=0, le=1)
-    drop: bool = False
+    forms: float = Field(default=0.01, gt=0, le=1)
+    drop: bool | Literal["forms"] = "forms"
     relabel: float = Field(default=1.0, ge=0.5, le=1)
 
 

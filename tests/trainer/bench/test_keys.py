@@ -21,6 +21,11 @@ def p2p(selection: dict[str, Any], repoison: dict[str, Any]) -> str:
     return key_of({"defence": "p2p", "selection": selection, "repoison": repoison})
 
 
+def changed(selection: dict[str, Any], *, labels: bool) -> dict[str, Any]:
+    defence = DefenceSpec.model_validate({"defence": "p2p", "selection": selection})
+    return _changed_defence(defence, labels=labels)
+
+
 SCREENED, BREAKING = {"method": "screened", "rho": 0.33}, {"link_breaking": 0.7}
 
 
@@ -34,6 +39,8 @@ def test_what_is_not_said_is_what_the_default_is_today():
         (SCREENED | {"rho": 0.2}, BREAKING),
         (SCREENED, {"link_breaking": 0.5}),
         (SCREENED | {"screening": {"beginnings": 1}}, BREAKING),
+        (SCREENED | {"screening": {"drop": False}}, BREAKING),
+        (SCREENED | {"screening": {"forms": 1}}, BREAKING),
     ],
 )
 def test_what_the_default_was_is_another_cell(selection: dict[str, Any], repoison: dict[str, Any]):
@@ -41,9 +48,16 @@ def test_what_the_default_was_is_another_cell(selection: dict[str, Any], repoiso
 
 
 def test_what_there_was_no_setting_for_is_the_cell_of_then():
-    before = {"method": "screened", "rho": 0.33, "screening": {"beginnings": 1, "doubted": 0.2}}
-    told = _changed_defence(DefenceSpec.model_validate({"defence": "p2p", "selection": before}))
+    screening = {"beginnings": 1, "forms": 1, "drop": False, "doubted": 0.2}
+    told = changed({"method": "screened", "rho": 0.33, "screening": screening}, labels=True)
     assert told["selection"]["screening"] == {"doubted": 0.2}
+
+
+def test_free_text_has_no_forms():
+    told = changed({"method": "screened", "screening": {"beginnings": 1}}, labels=False)
+    assert "screening" not in told["selection"]
+    told = changed({"method": "screened", "screening": {"beginnings": 1, "drop": True}}, labels=False)
+    assert told["selection"]["screening"] == {"drop": True}
 
 
 def test_a_moved_default_is_told_beside_others():
@@ -53,7 +67,8 @@ def test_a_moved_default_is_told_beside_others():
 
 def test_a_share_that_decides_nothing_leaves_the_key():
     assert p2p({"method": "trusted"}, BREAKING) == p2p({"method": "trusted", "rho": 0.2}, BREAKING)
-    assert p2p({"method": "trusted", "screening": {"beginnings": 1}}, {}) == p2p({"method": "trusted"}, {})
+    kept = {"method": "trusted", "screening": {"drop": False}}
+    assert p2p(kept | {"screening": {"drop": False, "beginnings": 1, "forms": 1}}, {}) == p2p(kept, {})
     assert key_of({"defence": "none"}) == key_of({"defence": "none", "repoison": {"link_breaking": 0.5}})
 
 
