@@ -9,7 +9,7 @@ from p2p.errors import SelectionError
 from p2p.examples import Example
 from p2p.selection import Selection, SelectionMethod, Suspect, select_random, select_trusted
 from p2p.tasks import ClassificationTask, GenerationTask
-from trainer.selection.features import Feature
+from trainer.selection.features import Feature, without_parts
 from trainer.selection.forms import SHARED, has_form, openings_of
 from trainer.selection.free_text import Losses, screen_free_text
 from trainer.selection.screening import Screened, relabel, screen
@@ -259,12 +259,14 @@ def _require_each(names: Iterable[str], left: Sequence[Example]) -> None:
 def suspects_of(screened: Screened, least: int = 0) -> tuple[Suspect, ...]:
     """Return what link breaking is to use: features that are not believed, and frequent ones that are purer than they should be.
 
+    Of those that are not believed the whole trigger, not what it shares with other rows: each is put into copies by itself.
+
     Args:
         screened: What screening found.
         least: How many rows a pure feature must have whose label is believed: rarer ones are what the labels are about.
     """
     return (
-        *(_suspect(feature, _DISBELIEVED, feature.answer) for feature in screened.triggers),
+        *(_suspect(feature, _DISBELIEVED, feature.answer) for feature in without_parts(screened.triggers)),
         *(_suspect(feature, 1.0, None) for feature in screened.pure if len(feature.rows) >= least),
     )
 
