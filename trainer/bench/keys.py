@@ -100,7 +100,9 @@ def _decides(defence: DefenceSpec, field: str, *, labels: bool) -> bool:
         return "select" in takes and method != SelectionMethod.TRUSTED
     if field == "beginnings":
         draws = "select" in takes and method == SelectionMethod.SCREENED
-        return draws or (copies and method == SelectionMethod.TRUSTED and _uses_suspects(defence))
+        return draws or (
+            copies and method == SelectionMethod.TRUSTED and _uses_suspects(defence, labels=labels)
+        )
     screens = copies and method != SelectionMethod.RANDOM
     if field == "forms":
         return screens and labels and _asks_for_forms(defence)
@@ -110,8 +112,8 @@ def _decides(defence: DefenceSpec, field: str, *, labels: bool) -> bool:
     return copies
 
 
-def _uses_suspects(defence: DefenceSpec) -> bool:
-    return defence.repoison.openings > 0 or bool(defence.selection.screening.drop)
+def _uses_suspects(defence: DefenceSpec, *, labels: bool) -> bool:
+    return defence.repoison.openings > 0 or (labels and bool(defence.selection.screening.drop))
 
 
 def _asks_for_forms(defence: DefenceSpec) -> bool:

@@ -58,6 +58,7 @@ def test_free_text_has_no_forms():
     assert "screening" not in told["selection"]
     told = changed({"method": "screened", "screening": {"beginnings": 1, "drop": True}}, labels=False)
     assert told["selection"]["screening"] == {"drop": True}
+    assert "screening" not in changed({"method": "trusted"}, labels=False).get("selection", {})
 
 
 def test_a_moved_default_is_told_beside_others():
