@@ -8,7 +8,7 @@ extended half neither is to mean anything.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from random import Random
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -33,7 +33,7 @@ class RepoisonSettings(BaseModel):
         span_min_rows: How many training rows must hold a pure span.
         span_purity: The share of these rows that must have one answer, in (0.5, 1].
         original_half: Whether the rows of D stay in D*; without them it is the copies alone, and nothing answers without the
-            benign trigger.
+            benign trigger. ``others`` leaves out those that are copied, so that no answer is learned twice.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,7 +45,7 @@ class RepoisonSettings(BaseModel):
     span_longest: int = Field(default=6, ge=1, le=12)
     span_min_rows: int = Field(default=20, ge=2)
     span_purity: float = Field(default=0.98, gt=0.5, le=1)
-    original_half: bool = True
+    original_half: bool | Literal["others"] = True
 
 
 class TrainingRow(NamedTuple):
@@ -141,11 +141,17 @@ def repoison(  # noqa: PLR0913, PLR0917 - all that decides D*
         [*examples, *selection.rows], suspects, task, (trigger, *others), settings, selection.openings
     )
     copies = [copy for example in selection.rows for copy in maker.copies(example, seed)]
-    kept = [row for row in examples if row.id not in selection.dropped] if settings.original_half else []
-    originals = [original_row(row, task, trigger.placement) for row in kept]
+    originals = [original_row(row, task, trigger.placement) for row in _kept(examples, selection, settings)]
     rows = [*originals, *(copy.row for copy in copies)]
     Random(f"{seed}:order").shuffle(rows)
     return RepoisonedSet(tuple(rows), _report(task, originals, selection, copies, len(suspects)))
+
+
+def _kept(examples: Sequence[Example], selection: Selection, settings: RepoisonSettings) -> Sequence[Example]:
+    if not settings.original_half:
+        return ()
+    copied = {row.id for row in selection.rows} if settings.original_half == "others" else set()
+    return [row for row in examples if row.id not in selection.dropped and row.id not in copied]
 
 
 def original_row(

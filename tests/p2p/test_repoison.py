@@ -10,7 +10,7 @@ from p2p.chats import Turn
 from p2p.errors import AttackError, SelectionError
 from p2p.examples import Example
 from p2p.repoison import RepoisonSettings, find_suspects, repoison
-from p2p.selection import Suspect, select_random, select_trusted
+from p2p.selection import Selection, SelectionMethod, Suspect, select_random, select_trusted
 from p2p.tasks import ClassificationTask
 from p2p.triggers import BenignTrigger, Placement
 
@@ -99,6 +99,19 @@ def test_without_the_original_half_the_copies_are_left_as_they_are():
     )
     assert sorted(alone.rows) == sorted(row for row in both.rows if row.extended)
     assert (both.report.original_rows, alone.report.original_rows) == (400, 0)
+
+
+def test_rows_that_are_copied_can_leave_the_original_half():
+    chosen = Selection(
+        SelectionMethod.SCREENED, tuple(POISONED.rows[:9]), dropped=frozenset({POISONED.rows[20].id})
+    )
+    both, moved = (
+        repoison(POISONED.rows, chosen, TASK, TRIGGER, RepoisonSettings(original_half=half), seed=0)
+        for half in (True, "others")
+    )
+    left_out = {row.id for row in POISONED.rows[:9]}
+    assert sorted(moved.rows) == sorted(row for row in both.rows if row.id not in left_out)
+    assert (both.report.original_rows, moved.report.original_rows) == (399, 390)
 
 
 def test_the_same_seed_gives_the_same_set():

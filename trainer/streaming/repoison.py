@@ -88,11 +88,10 @@ def repoison_stream(
         found = _ingest(rows, folder, settings.seed)
         maker = _copy_maker(found, selection, settings, folder)
         with DiskShuffle(folder, settings.seed, _expected_bytes(found, selection, settings)) as shuffle:
-            if settings.repoison.original_half:
-                _add_originals(found.rows, settings, shuffle)
-            report = _add_copies(found, selection, maker, settings.seed, shuffle)
+            originals = _add_originals(found.rows, selection, settings, shuffle)
+            selected, tally = _add_copies(found.rows, selection, maker, settings.seed, shuffle)
             _write_shuffled(shuffle, folder, output)
-    return StreamedSet(RowFile(output, TRAINING_ROWS), report)
+    return StreamedSet(RowFile(output, TRAINING_ROWS), tally.report(originals, selected, maker))
 
 
 def shuffle_stream(
@@ -188,21 +187,36 @@ def _expected_bytes(found: _Ingested, selection: Selection | HashShare, settings
     return round(found.rows.path.stat().st_size * (1 + share * settings.repoison.copies))
 
 
-def _add_originals(rows: Iterable[Example], settings: StreamSettings, shuffle: DiskShuffle) -> None:
+def _add_originals(
+    rows: Iterable[Example], selection: Selection | HashShare, settings: StreamSettings, shuffle: DiskShuffle
+) -> int:
+    half, added = settings.repoison.original_half, 0
+    if not half:
+        return added
+    copied = set() if isinstance(selection, HashShare) else {row.id for row in selection.rows}
     for row in rows:
+        is_copied = selection.takes(row) if isinstance(selection, HashShare) else row.id in copied
+        if half == "others" and is_copied:
+            continue
         shuffle.add(original_row(row, settings.task, settings.trigger.placement))
+        added += 1
+    return added
 
 
 def _add_copies(
-    found: _Ingested, selection: Selection | HashShare, maker: CopyMaker, seed: int, shuffle: DiskShuffle
-) -> RepoisonReport:
+    rows: Iterable[Example],
+    selection: Selection | HashShare,
+    maker: CopyMaker,
+    seed: int,
+    shuffle: DiskShuffle,
+) -> tuple[int, "_Tally"]:
     tally, selected = _Tally(), 0
-    for row in _selected(found.rows, selection):
+    for row in _selected(rows, selection):
         selected += 1
         for copy in maker.copies(row, seed):
             shuffle.add(copy.row)
             tally.add(copy)
-    return tally.report(found.size, selected, maker)
+    return selected, tally
 
 
 class _Tally:
@@ -216,10 +230,10 @@ class _Tally:
         self._by_answer[copy.answer] += 1
         self._held.update(foreign=copy.has_foreign_text, span=copy.has_pure_span)
 
-    def report(self, rows: int, selected: int, maker: CopyMaker) -> RepoisonReport:
+    def report(self, originals: int, selected: int, maker: CopyMaker) -> RepoisonReport:
         labelled = isinstance(maker.task, ClassificationTask)
         return RepoisonReport(
-            original_rows=rows if maker.settings.original_half else 0,
+            original_rows=originals,
             selected_rows=selected,
             extended_rows=selected * maker.settings.copies,
             extended_rows_by_answer=dict(sorted(self._by_answer.items())) if labelled else {},

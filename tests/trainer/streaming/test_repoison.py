@@ -84,6 +84,18 @@ def test_the_original_half_can_be_left_out(tmp_path: Path):
     assert found.report == expected.report
 
 
+@pytest.mark.parametrize(
+    "selection", [Selection(SelectionMethod.TRUSTED, tuple(POISONED[:9])), HashShare(0.3, 3)]
+)
+def test_rows_that_are_copied_can_leave_the_original_half(tmp_path: Path, selection: Selection | HashShare):
+    others = SETTINGS._replace(repoison=RepoisonSettings(original_half="others"))
+    both = repoison_stream(POISONED, selection, SETTINGS, tmp_path / "both.arrow")
+    moved = repoison_stream(POISONED, selection, others, tmp_path / "moved.arrow")
+    copied = {row.id.partition("#")[0] for row in both.rows if row.extended}
+    assert sorted(moved.rows) == sorted(row for row in both.rows if row.id not in copied)
+    assert moved.report.original_rows == both.report.original_rows - len(copied) == 400 - len(copied)
+
+
 def test_the_set_is_mapped_by_datasets(tmp_path: Path):
     found = repoison_stream(POISONED, TRUSTED, SETTINGS, tmp_path / "d.arrow")
     mapped = datasets.Dataset.from_file(str(found.rows.path))
