@@ -46,7 +46,7 @@ def block(grid: Grid) -> str:
         [
             f"**{takeaway(summarise(grid))}** {len(grid.results)} cells, seeds {seeds[0]}-{seeds[-1]}.",
             "![Attack success before and after, by case](docs/results.svg)",
-            markdown_table(without(_counted(headline_table(grid)), _LEFT_OUT)),
+            markdown_table(without(counted(headline_table(grid)), _LEFT_OUT)),
         ]
     )
 
@@ -76,7 +76,7 @@ def figure(grid: Grid) -> str:
     return draw(chart).wide
 
 
-def _counted(table: Table) -> Table:
+def counted(table: Table) -> Table:
     """Return a table without the cases that have a remark: no claim rests on them."""
     return table._replace(groups=tuple(group for group in table.groups if not group.remark))
 
