@@ -26,11 +26,12 @@ from trainer.bench.lab import BenchLab
 from trainer.bench.suite_files import load_suite
 from trainer.defences.base import Case
 from trainer.selection.belief import Belief
-from trainer.selection.screening import ScreeningSettings, screen
+from trainer.selection.screening import ScreeningSettings, most_believed, screen
 from trainer.tasks import make_bench_task
 
 CASES = ("word-10", "sentence-10", "syntactic", "cba", "agnews-word")
-KEPT = 0.7
+DOUBTED = ScreeningSettings().doubted
+WORDS_LEFT_OUT = 0.3
 VIEWS = 3
 Scores = NDArray[np.float64]
 
@@ -65,7 +66,7 @@ def main() -> None:
 
 def dropped(words: Sequence[str], rng: Random) -> list[str]:
     """Return the words without about 30 % of them; at least one stays."""
-    return [word for word in words if rng.random() > 1 - KEPT] or list(words[:1])
+    return [word for word in words if rng.random() > WORDS_LEFT_OUT] or list(words[:1])
 
 
 def masked(words: Sequence[str], rng: Random) -> list[str]:
@@ -90,7 +91,9 @@ def _left(
     names = sorted({row.answer for row in rows})
     labels = np.array([names.index(row.answer) for row in rows])
     whole = embed([row.text for row in rows])
-    found = {"belief": _poison_kept(labels, Belief(whole, labels, seed).out_of_fold(_all(rows)), wrong)}
+    found = {
+        "belief": _poison_kept(labels, Belief(whole, labels, seed).out_of_fold(np.arange(len(rows))), wrong)
+    }
     for view in (dropped, masked, shuffled):
         least = np.min(_beliefs(rows, labels, whole, embed, view, seed), axis=0)
         found[f"least belief, words {view.__name__}"] = _poison_kept(labels, least, wrong)
@@ -98,10 +101,6 @@ def _left(
     kept = {row.id for row in screen(rows, whole, ScreeningSettings(), seed).kept}
     found["screening"] = int(sum(bad and row.id in kept for row, bad in zip(rows, wrong, strict=True)))
     return found
-
-
-def _all(rows: Sequence[Example]) -> NDArray[np.int64]:
-    return np.arange(len(rows))
 
 
 def _beliefs(
@@ -115,12 +114,7 @@ def _beliefs(
     """Return the belief in each row's label, of the row and of views of it, by classifiers fitted on other whole rows."""
     size = len(rows)
     seen = [
-        embed(
-            [
-                " ".join(view(row.text.split(), Random(f"{seed}:{number}:{row.id}"))) or row.text
-                for row in rows
-            ]
-        )
+        embed([" ".join(view(row.text.split(), Random(f"{seed}:{number}:{row.id}"))) for row in rows])
         for number in range(VIEWS)
     ]
     belief = Belief(np.concatenate([whole, *seen]), np.tile(labels, VIEWS + 1), seed)
@@ -149,11 +143,7 @@ def _cluster_shares(whole: NDArray[np.float32], labels: NDArray[np.int64], seed:
 
 
 def _poison_kept(labels: NDArray[np.int64], scores: Scores, wrong: NDArray[np.bool_]) -> int:
-    kept = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        here = np.flatnonzero(labels == label)
-        kept[here[np.argsort(-scores[here], kind="stable")][: round(KEPT * len(here))]] = True
-    return int((kept & wrong).sum())
+    return int((most_believed(labels, scores, DOUBTED) & wrong).sum())
 
 
 if __name__ == "__main__":

@@ -30,7 +30,6 @@ _DATASETS = {
     "mawps": "MAWPS",
     "sst2": "SST-2",
     "sst2-all": "SST-2",
-    "sst2-large": "SST-2",
     "sst2-deep": "SST-2",
     "svamp": "SVAMP",
 }

@@ -10,9 +10,9 @@ from p2p.examples import Example
 from p2p.selection import Selection, SelectionMethod, Suspect, select_random, select_trusted
 from p2p.tasks import ClassificationTask, GenerationTask
 from trainer.selection.features import Feature, without_parts
-from trainer.selection.forms import SHARED, has_form, openings_of
+from trainer.selection.forms import has_form, openings_of
 from trainer.selection.free_text import Losses, screen_free_text
-from trainer.selection.screening import Screened, relabel, screen
+from trainer.selection.screening import SHARED, Screened, relabel, screen
 from trainer.selection.second_round import PARTS, SecondLook, Views, look_again
 from trainer.selection.settings import SelectionSettings
 

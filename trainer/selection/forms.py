@@ -10,10 +10,7 @@ from collections.abc import Sequence
 from p2p.disturbances import opening_clause
 from p2p.examples import Example
 from p2p.selection import Suspect
-from trainer.selection.screening import Screened
-
-SHARED = frozenset({"feature", "beginning", "repeated"})
-"""Reasons that several rows have in common."""
+from trainer.selection.screening import SHARED, Screened
 
 # The clause of a row that is doubted by itself is used this many times as often as one of a row that shares something suspicious.
 _DOUBTED = 0.1

@@ -27,6 +27,9 @@ from trainer.selection.features import Feature, FeatureSettings, pure_beginnings
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+SHARED = frozenset({"feature", "beginning", "repeated"})
+"""Reasons to keep a row out that several rows have in common."""
+
 _MOST_FEATURES = 300
 _LEAST_CORE = 40
 # More than this share of a label's rows begins in its own way: so do questions and commands, sorted by what they ask for.
@@ -121,7 +124,7 @@ def screen(
     reasons = dict.fromkeys(set(range(len(rows))) - set(left.tolist()), "feature")
     reasons |= dict.fromkeys(set(left.tolist()) - set(begun.tolist()), "beginning")
     own = belief.out_of_fold(begun)
-    kept = _most_believed(labels[begun], own, settings.doubted)
+    kept = most_believed(labels[begun], own, settings.doubted)
     reasons |= dict.fromkeys(begun[~kept].tolist(), "doubted")
     return Screened(
         kept=tuple(row for at, row in enumerate(rows) if at not in reasons),
@@ -303,9 +306,16 @@ def _agreement(
     return {name: agreed[name] / (count + 1) for name, count in total.items()}
 
 
-def _most_believed(
+def most_believed(
     labels: "NDArray[np.int64]", own: "NDArray[np.float64]", doubted: float
 ) -> "NDArray[np.bool_]":
+    """Return which rows stay where the least believed of each label are kept out.
+
+    Args:
+        labels: The rows' labels, shape ``(rows,)``.
+        own: How much each is believed, shape ``(rows,)``; equal ones go by their order.
+        doubted: The share of each label's rows that is kept out, in [0, 1).
+    """
     keep = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         here = np.flatnonzero(labels == label)

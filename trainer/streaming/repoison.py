@@ -6,7 +6,7 @@ is no larger than the pool that foreign text is drawn from (without their undist
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -193,14 +193,20 @@ def _add_originals(
     half, added = settings.repoison.original_half, 0
     if not half:
         return added
-    copied = set() if isinstance(selection, HashShare) else {row.id for row in selection.rows}
+    is_left_out = _is_copied(selection) if half == "others" else None
     for row in rows:
-        is_copied = selection.takes(row) if isinstance(selection, HashShare) else row.id in copied
-        if half == "others" and is_copied:
+        if is_left_out and is_left_out(row):
             continue
         shuffle.add(original_row(row, settings.task, settings.trigger.placement))
         added += 1
     return added
+
+
+def _is_copied(selection: Selection | HashShare) -> Callable[[Example], bool]:
+    if isinstance(selection, HashShare):
+        return selection.takes
+    copied = {row.id for row in selection.rows}
+    return lambda row: row.id in copied
 
 
 def _add_copies(
