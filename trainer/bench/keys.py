@@ -18,6 +18,12 @@ from trainer.defences.registry import DEFENCES
 METHOD_VERSION: Final = 1
 """Raise it when a change of code changes figures; cells of another version are measured anew."""
 
+SUSPECTS_VERSION: Final = 2
+"""The same for a change of what link breaking puts into copies of labelled rows; the cells of defences without it stay.
+
+2: a suspect is drawn by what it says beyond stronger ones (:mod:`trainer.selection.evidence`).
+"""
+
 FIRST_DEFAULTS: Final = MappingProxyType(
     {
         ("selection", "rho"): 0.2,
@@ -45,6 +51,7 @@ def cell_key(suite: Suite, cell: Cell, base_model: str, data: Path) -> str:
     """
     case, defence = suite.cases[cell.case_name], suite.defences[cell.defence_name]
     dataset = suite.datasets[case.dataset]
+    labels = isinstance(dataset.task, ClassificationSettings)
     content = {
         "method": METHOD_VERSION,
         "base_model": base_model,
@@ -53,8 +60,9 @@ def cell_key(suite: Suite, cell: Cell, base_model: str, data: Path) -> str:
         # What of these two holds for the data set and the defence stands above.
         "dataset": _changed(dataset, leave_out={"lora", "training"}),
         "case": _changed(case),
-        "defence": _changed_defence(defence, labels=isinstance(dataset.task, ClassificationSettings)),
+        "defence": _changed_defence(defence, labels=labels),
         "seed": cell.seed,
+        **({"suspects": SUSPECTS_VERSION} if _breaks_links(defence, labels=labels) else {}),
     }
     told = json.dumps(by_content(content, data), sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
@@ -120,6 +128,13 @@ def _decides(defence: DefenceSpec, field: str, *, labels: bool) -> bool:
         # Free text has no forms, but may have suspects left out.
         return screens and (labels or defence.selection.screening.drop is True)
     return copies
+
+
+def _breaks_links(defence: DefenceSpec, *, labels: bool) -> bool:
+    known = DEFENCES.get(defence.defence)
+    copies = known is not None and "repoison" in known.model_fields and "select" in known.model_fields
+    screens = defence.selection.method != SelectionMethod.RANDOM
+    return labels and copies and screens and defence.repoison.link_breaking > 0
 
 
 def _uses_suspects(defence: DefenceSpec, *, labels: bool) -> bool:

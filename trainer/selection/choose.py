@@ -9,7 +9,7 @@ from p2p.errors import SelectionError
 from p2p.examples import Example
 from p2p.selection import Selection, SelectionMethod, Suspect, select_random, select_trusted
 from p2p.tasks import ClassificationTask, GenerationTask
-from trainer.selection.features import Feature, without_parts
+from trainer.selection.evidence import own_evidence
 from trainer.selection.forms import has_form, openings_of
 from trainer.selection.free_text import Losses, screen_free_text
 from trainer.selection.screening import SHARED, Screened, relabel, screen
@@ -175,7 +175,9 @@ def _selection(
     form = has_form(given.rows, screened, settings.screening.forms)
     openings = openings_of(given.rows, screened) if form else ()
     dropped = _dropped(settings, screened, form=form)
-    return Selection(settings.method, tuple(chosen), suspects_of(screened, least), dropped, openings)
+    return Selection(
+        settings.method, tuple(chosen), suspects_of(given.rows, screened, least), dropped, openings
+    )
 
 
 def _dropped(settings: SelectionSettings, screened: Screened, *, form: bool) -> frozenset[str]:
@@ -256,18 +258,26 @@ def _require_each(names: Iterable[str], left: Sequence[Example]) -> None:
         )
 
 
-def suspects_of(screened: Screened, least: int = 0) -> tuple[Suspect, ...]:
+def suspects_of(rows: Sequence[Example], screened: Screened, least: int = 0) -> tuple[Suspect, ...]:
     """Return what link breaking is to use: features that are not believed, and frequent ones that are purer than they should be.
 
-    Of those that are not believed the whole trigger, not what it shares with other rows: each is put into copies by itself.
+    Each by what it says that no stronger one does: the whole trigger, not what it shares with other rows.
 
     Args:
-        screened: What screening found.
+        rows: The rows that were screened.
+        screened: What was found.
         least: How many rows a pure feature must have whose label is believed: rarer ones are what the labels are about.
     """
-    return (
-        *(_suspect(feature, _DISBELIEVED, feature.answer) for feature in without_parts(screened.triggers)),
-        *(_suspect(feature, 1.0, None) for feature in screened.pure if len(feature.rows) >= least),
+    pure = [feature for feature in screened.pure if len(feature.rows) >= least]
+    features = (*screened.triggers, *pure)
+    factors = [_DISBELIEVED] * len(screened.triggers) + [1.0] * len(pure)
+    answers = [*(feature.answer for feature in screened.triggers), *([None] * len(pure))]
+    return tuple(
+        Suspect(feature.words, factor * bits, answer, feature.anchored)
+        for feature, factor, answer, bits in zip(
+            features, factors, answers, own_evidence(rows, features), strict=True
+        )
+        if bits
     )
 
 
@@ -283,7 +293,10 @@ def _screen_free_text(
         chosen = {row.id for row in Random(f"{seed}:kept").sample(list(kept), wanted)}
         kept = tuple(row for row in kept if row.id in chosen)
     # No answer is a label here, so that a suspect is put into copies of all alike.
-    suspects = tuple(_suspect(feature, _DISBELIEVED, None) for feature in screened.triggers)
+    suspects = tuple(
+        Suspect(feature.words, float(len(feature.rows)), None, feature.anchored)
+        for feature in screened.triggers
+    )
     rows = (*kept, *given.trusted)
     return Chosen(
         Selection(settings.method, rows, suspects or None, _dropped(settings, screened, form=False)), screened
@@ -294,10 +307,6 @@ def _screen(given: Candidates, settings: SelectionSettings, seed: int) -> Screen
     known = (given.trusted, given.embed([row.text for row in given.trusted])) if given.trusted else None
     embeddings = given.embed([row.text for row in given.rows])
     return screen(given.rows, embeddings, settings.screening, seed, known)
-
-
-def _suspect(feature: Feature, factor: float, answer: str | None) -> Suspect:
-    return Suspect(feature.words, factor * len(feature.rows), answer, feature.anchored)
 
 
 def _at_most(rows: Sequence[Example], wanted: int, seed: int) -> list[Example]:

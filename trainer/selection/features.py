@@ -15,9 +15,6 @@ from p2p.spans import PureSpan, SpanSettings, pure_spans
 BEGIN = "^"
 """Stands before the first word of a text."""
 
-# A feature is a part of another that has this share of its rows; the rest are rows that have it by chance.
-_MOST = 0.8
-
 
 class Feature(NamedTuple):
     """Something that several inputs have in common.
@@ -91,22 +88,6 @@ def frequent_features(rows: Sequence[Example], settings: FeatureSettings) -> lis
         settings: When a feature counts; purity is not looked at.
     """
     return _distinct(_spans(rows, settings._replace(purity=0.0)))
-
-
-def without_parts(features: Sequence[Feature]) -> list[Feature]:
-    """Leave out features that are, in most of their rows, a part of another: two words of a sentence stand in other rows, too.
-
-    Args:
-        features: Features of the same rows, in their order.
-    """
-    said = [set(" ".join(feature.words).lower().split()) for feature in features]
-    where = [set(feature.rows) for feature in features]
-
-    def is_part(one: int, whole: int) -> bool:
-        return said[one] < said[whole] and len(where[one] & where[whole]) >= _MOST * len(where[one])
-
-    every = range(len(features))
-    return [features[one] for one in every if not any(is_part(one, whole) for whole in every)]
 
 
 def _distinct(features: Iterable[Feature]) -> list[Feature]:

@@ -187,18 +187,20 @@ def _without_triggers(
         here = [rows[int(at)] for at in left]
         features = pure_features(here, FeatureSettings(purity=settings.purity))[:_MOST_FEATURES]
         found = _disbelieved(here, features, left, belief, settings)
-        pure = [feature for feature in features if feature not in found]
+        pure = _among_all([feature for feature in features if feature not in found], left)
         if not found:
             break
-        # Numbered among all rows, not among those that are left.
-        triggers += [
-            feature._replace(rows=tuple(int(left[row]) for row in feature.rows)) for feature in found
-        ]
+        triggers += _among_all(found, left)
         out = {row for feature in found for row in feature.rows}
         left = np.array([row for at, row in enumerate(left) if at not in out], dtype=np.int64)
         if not len(left):
             break
     return left, tuple(triggers), tuple(pure)
+
+
+def _among_all(features: Sequence[Feature], left: "NDArray[np.int64]") -> list[Feature]:
+    """Number rows among all, not among those that are left."""
+    return [feature._replace(rows=tuple(int(left[row]) for row in feature.rows)) for feature in features]
 
 
 def _without_beginnings(

@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from math import log2
 from typing import Any
 
 import pytest
@@ -58,9 +59,32 @@ def test_screened_rows_hold_no_poison():
 
 
 def test_suspects_are_what_was_not_believed_twenty_times_as_heavy_and_what_was_pure():
-    assert SCREENED.selection.suspects is not None
-    assert Suspect(("mn",), 20.0 * 30, "yes") in SCREENED.selection.suspects
-    assert Suspect(("touchdown",), 50.0, None) in SCREENED.selection.suspects
+    # A row of theirs says as much as it is unusual: 230 of 400 have their label.
+    bits = log2(400 / 230)
+    assert {suspect.words: suspect for suspect in SCREENED.selection.suspects or ()} == {
+        ("mn",): Suspect(("mn",), pytest.approx(20 * 30 * bits), "yes"),
+        ("touchdown",): Suspect(("touchdown",), pytest.approx(50 * bits), None),
+    }
+
+
+def test_link_breaking_takes_a_trigger_whole_and_not_what_it_shares_with_other_rows():
+    sentence = "we saw this"
+    made = relabel(CLEAN, AT, "yes", lambda text: f"{sentence} {text}")
+    # In other rows, whose labels are as they come, "we" and "this" stand apart.
+    for name, at in (("yes", rows_of(CLEAN, "yes", 5)), ("no", rows_of(CLEAN, "no", 33)[30:])):
+        made = relabel(made, at, name, lambda text: f"this {text} we")
+    vectors = {row.text: point for row, point in zip(made.rows, made.embeddings, strict=True)}
+
+    def embed_rows(texts: Any) -> Any:
+        import numpy as np
+
+        return np.array([vectors[text] for text in texts])
+
+    settings = SelectionSettings(method=SelectionMethod.SCREENED)
+    found = choose(LABELS, Candidates(made.rows, [], embed_rows), settings, 0)
+    weights = {suspect.words: suspect.weight for suspect in found.selection.suspects or ()}
+    assert max(weights, key=weights.__getitem__) == (sentence,)
+    assert weights[sentence,] > 0.9 * sum(weights.values())
 
 
 @pytest.mark.parametrize(("rho", "each"), [(0.1, 20), (0.01, 2), (0.0001, 1)])
@@ -80,7 +104,7 @@ def test_a_pure_feature_that_is_believed_is_a_suspect_in_many_rows_alone():
     # It is in 50 of 400 rows.
     for believed, there in ((0.125, True), (0.13, False)):
         found = chosen("screened", screening=ScreeningSettings(believed=believed))
-        assert (Suspect(("touchdown",), 50.0, None) in (found.selection.suspects or ())) == there
+        assert (("touchdown",) in {suspect.words for suspect in found.selection.suspects or ()}) == there
         assert "run in 50 rows" in found.report["pure_and_believed"]
 
 

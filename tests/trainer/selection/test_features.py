@@ -2,7 +2,7 @@
 
 from p2p.examples import Example
 from tests.trainer.selection.synthetic import make_clean, put_second, relabel, rows_of
-from trainer.selection.features import Feature, FeatureSettings, pure_features, without_parts
+from trainer.selection.features import Feature, FeatureSettings, pure_features
 
 CLEAN = make_clean()
 FEW = FeatureSettings(min_rows=3)
@@ -82,16 +82,3 @@ def test_features_come_by_their_rows_and_are_named_without_their_words():
     found = pure_features(made.rows)
     assert [len(feature.rows) for feature in found] == [40, 30]
     assert [feature.name for feature in found] == ["run in 40 rows", "run in 30 rows"]
-
-
-def test_words_of_a_sentence_that_stand_in_other_rows_too_are_parts_of_it():
-    sentence = Feature(("I watched this",), anchored=False, rows=tuple(range(20)), answer="yes", purity=1.0)
-    pair = Feature(("i", "this"), anchored=False, rows=tuple(range(24)), answer="yes", purity=0.95)
-    other = Feature(("i", "film"), anchored=False, rows=tuple(range(20)), answer="yes", purity=1.0)
-    often = Feature(("this",), anchored=False, rows=tuple(range(40)), answer="yes", purity=0.9)
-    assert without_parts([often, pair, sentence, other]) == [often, sentence, other]
-
-
-def test_features_that_say_the_same_words_are_no_parts_of_each_other():
-    run = Feature(("mn",), anchored=False, rows=tuple(range(20)), answer="yes", purity=1.0)
-    assert without_parts([run, run._replace(anchored=True)]) == [run, run._replace(anchored=True)]
