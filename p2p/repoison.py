@@ -33,8 +33,7 @@ class RepoisonSettings(BaseModel):
         span_min_rows: How many training rows must hold a pure span.
         span_purity: The share of these rows that must have one answer, in (0.5, 1].
         original_half: Whether the rows of D stay in D*; without them it is the copies alone, and nothing answers without the
-            benign trigger. ``others`` leaves out those that are copied, so that no answer is learned twice. None is ``others``
-            for free text, whose answers would be learned by heart, and all rows for labels.
+            benign trigger. ``others`` leaves out those that are copied, so that no answer is learned twice.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,13 +45,7 @@ class RepoisonSettings(BaseModel):
     span_longest: int = Field(default=6, ge=1, le=12)
     span_min_rows: int = Field(default=20, ge=2)
     span_purity: float = Field(default=0.98, gt=0.5, le=1)
-    original_half: bool | Literal["others"] | None = None
-
-    def original_half_for(self, *, labels: bool) -> bool | Literal["others"]:
-        """Return what ``original_half`` comes to for labels or for free text."""
-        if self.original_half is None:
-            return True if labels else "others"
-        return self.original_half
+    original_half: bool | Literal["others"] = True
 
 
 class TrainingRow(NamedTuple):
@@ -148,23 +141,16 @@ def repoison(  # noqa: PLR0913, PLR0917 - all that decides D*
         [*examples, *selection.rows], suspects, task, (trigger, *others), settings, selection.openings
     )
     copies = [copy for example in selection.rows for copy in maker.copies(example, seed)]
-    kept = _original_half(examples, selection, task, settings)
-    originals = [original_row(row, task, trigger.placement) for row in kept]
+    originals = [original_row(row, task, trigger.placement) for row in _kept(examples, selection, settings)]
     rows = [*originals, *(copy.row for copy in copies)]
     Random(f"{seed}:order").shuffle(rows)
     return RepoisonedSet(tuple(rows), _report(task, originals, selection, copies, len(suspects)))
 
 
-def _original_half(
-    examples: Sequence[Example],
-    selection: Selection,
-    task: ClassificationTask | GenerationTask,
-    settings: RepoisonSettings,
-) -> Sequence[Example]:
-    half = settings.original_half_for(labels=isinstance(task, ClassificationTask))
-    if not half:
+def _kept(examples: Sequence[Example], selection: Selection, settings: RepoisonSettings) -> Sequence[Example]:
+    if not settings.original_half:
         return ()
-    copied = {row.id for row in selection.rows} if half == "others" else set()
+    copied = {row.id for row in selection.rows} if settings.original_half == "others" else set()
     return [row for row in examples if row.id not in selection.dropped and row.id not in copied]
 
 

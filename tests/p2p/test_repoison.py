@@ -11,14 +11,13 @@ from p2p.errors import AttackError, SelectionError
 from p2p.examples import Example
 from p2p.repoison import RepoisonSettings, find_suspects, repoison
 from p2p.selection import Selection, SelectionMethod, Suspect, select_random, select_trusted
-from p2p.tasks import ClassificationTask, GenerationTask
+from p2p.tasks import ClassificationTask
 from p2p.triggers import BenignTrigger, Placement
 
 TASK = ClassificationTask(
     labels=("no", "yes"), words=tuple("0123"), token_ids=(0, 1, 2, 3), answer_context=""
 )
 TRIGGER = BenignTrigger(text="Amber harbor keeps quiet lantern: ")
-FREE_TEXT = GenerationTask(prefix="Answer:\n", prefix_tokens=2)
 WORDS = ["red", "green", "blue", "round", "small", "heavy", "open", "quick"]
 
 
@@ -113,18 +112,6 @@ def test_rows_that_are_copied_can_leave_the_original_half():
     left_out = {row.id for row in POISONED.rows[:9]}
     assert sorted(moved.rows) == sorted(row for row in both.rows if row.id not in left_out)
     assert (both.report.original_rows, moved.report.original_rows) == (399, 390)
-
-
-@pytest.mark.parametrize(("task", "half"), [(TASK, True), (FREE_TEXT, "others")])
-def test_free_text_is_learned_in_one_half_alone_unless_told_otherwise(
-    task: ClassificationTask | GenerationTask, half: bool | str
-):
-    chosen = Selection(SelectionMethod.SCREENED, tuple(POISONED.rows[:9]))
-    silent, told = (
-        repoison(POISONED.rows, chosen, task, TRIGGER, settings, seed=0)
-        for settings in (RepoisonSettings(), RepoisonSettings.model_validate({"original_half": half}))
-    )
-    assert silent == told
 
 
 def test_the_same_seed_gives_the_same_set():

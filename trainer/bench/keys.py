@@ -28,7 +28,6 @@ FIRST_DEFAULTS: Final = MappingProxyType(
     {
         ("selection", "rho"): 0.2,
         ("repoison", "link_breaking"): 0.5,
-        ("repoison", "original_half"): True,
         ("selection", "screening", "beginnings"): 1.0,
         ("selection", "screening", "forms"): 1.0,
         ("selection", "screening", "drop"): False,
@@ -77,21 +76,12 @@ def _changed_defence(defence: DefenceSpec, *, labels: bool) -> dict[str, Any]:
     """As :func:`_changed`; but a default that was moved is compared with what it was at first, where it decides anything."""
     told = _changed(defence, leave_out={"lora", "training"})
     every = defence.model_dump(mode="json")
-    every["repoison"]["original_half"] = _original_half(defence, labels=labels)
     for path, first in FIRST_DEFAULTS.items():
         value = _found(every, path)
         told = _having(
             told, path, value if _decides(defence, path[-1], labels=labels) and value != first else None
         )
     return told
-
-
-def _original_half(defence: DefenceSpec, *, labels: bool) -> bool | str:
-    settings = defence.repoison
-    if settings.original_half is None and defence.selection.method == SelectionMethod.TRUSTED:
-        # Trusted rows are not of the original half.
-        return True
-    return settings.original_half_for(labels=labels)
 
 
 def _found(blocks: dict[str, Any], path: Sequence[str]) -> object:

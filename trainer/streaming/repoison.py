@@ -190,7 +190,7 @@ def _expected_bytes(found: _Ingested, selection: Selection | HashShare, settings
 def _add_originals(
     rows: Iterable[Example], selection: Selection | HashShare, settings: StreamSettings, shuffle: DiskShuffle
 ) -> int:
-    half, added = settings.repoison.original_half_for(labels=True), 0
+    half, added = settings.repoison.original_half, 0
     if not half:
         return added
     is_left_out = _is_copied(selection) if half == "others" else None

@@ -61,28 +61,6 @@ def test_free_text_has_no_forms():
     assert "screening" not in changed({"method": "trusted"}, labels=False).get("selection", {})
 
 
-@pytest.mark.parametrize(
-    ("method", "half", "labels", "told"),
-    [
-        ("screened", None, False, "others"),
-        ("screened", "others", False, "others"),
-        ("screened", "others", True, "others"),
-        ("screened", False, False, False),
-        ("trusted", False, False, False),
-        # What was, before there was a choice.
-        ("screened", None, True, None),
-        ("screened", True, False, None),
-        ("trusted", None, False, None),
-    ],
-)
-def test_the_original_half_is_told_by_what_it_comes_to(
-    method: str, half: bool | str | None, labels: bool, told: bool | str | None
-):
-    defence = {"defence": "p2p", "selection": {"method": method}, "repoison": {"original_half": half}}
-    content = _changed_defence(DefenceSpec.model_validate(defence), labels=labels)
-    assert content["repoison"].get("original_half") == told
-
-
 def test_a_moved_default_is_told_beside_others():
     assert p2p(SCREENED, BREAKING | {"copies": 2}) != p2p(SCREENED, BREAKING)
     assert p2p(SCREENED, BREAKING | {"copies": 2}) != p2p(SCREENED, {"copies": 2, "link_breaking": 0.5})
