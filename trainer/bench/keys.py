@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -19,7 +19,7 @@ METHOD_VERSION: Final = 1
 """Raise it when a change of code changes figures; cells of another version are measured anew."""
 
 SUSPECTS_VERSION: Final = 2
-"""The same for a change of what link breaking puts into copies of labelled rows; the cells of defences without it stay.
+"""The same for a change of what labelled rows' suspects are, which copies hold or foreign text avoids; cells without them stay.
 
 2: a suspect is drawn by what it says beyond stronger ones (:mod:`trainer.selection.evidence`).
 """
@@ -61,7 +61,7 @@ def cell_key(suite: Suite, cell: Cell, base_model: str, data: Path) -> str:
         "case": _changed(case),
         "defence": _changed_defence(defence, labels=labels),
         "seed": cell.seed,
-        **({"suspects": SUSPECTS_VERSION} if _breaks_links(defence, labels=labels) else {}),
+        **({"suspects": SUSPECTS_VERSION} if labels and _needs_suspects(defence) else {}),
     }
     told = json.dumps(by_content(content, data), sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
@@ -99,9 +99,7 @@ def _having(blocks: dict[str, Any], path: Sequence[str], value: object) -> dict[
 
 
 def _decides(defence: DefenceSpec, field: str, *, labels: bool) -> bool:
-    # A name that is not known is told when the cell is measured.
-    known = DEFENCES.get(defence.defence)
-    takes = known.model_fields if known else {}
+    takes = _takes(defence)
     method = defence.selection.method
     copies = "repoison" in takes
     if field == "rho":
@@ -120,11 +118,16 @@ def _decides(defence: DefenceSpec, field: str, *, labels: bool) -> bool:
     return copies
 
 
-def _breaks_links(defence: DefenceSpec, *, labels: bool) -> bool:
+def _takes(defence: DefenceSpec) -> Collection[str]:
+    # A name that is not known is told when the cell is measured.
     known = DEFENCES.get(defence.defence)
-    copies = known is not None and "repoison" in known.model_fields and "select" in known.model_fields
+    return known.model_fields if known else ()
+
+
+def _needs_suspects(defence: DefenceSpec) -> bool:
     screens = defence.selection.method != SelectionMethod.RANDOM
-    return labels and copies and screens and defence.repoison.link_breaking > 0
+    copies = defence.repoison.link_breaking > 0 or defence.repoison.foreign_text > 0
+    return screens and copies and {"repoison", "select"} <= set(_takes(defence))
 
 
 def _uses_suspects(defence: DefenceSpec, *, labels: bool) -> bool:

@@ -268,15 +268,14 @@ def suspects_of(rows: Sequence[Example], screened: Screened, least: int = 0) -> 
         screened: What was found.
         least: How many rows a pure feature must have whose label is believed: rarer ones are what the labels are about.
     """
-    pure = [feature for feature in screened.pure if len(feature.rows) >= least]
-    features = (*screened.triggers, *pure)
-    factors = [_DISBELIEVED] * len(screened.triggers) + [1.0] * len(pure)
-    answers = [*(feature.answer for feature in screened.triggers), *([None] * len(pure))]
+    known = [
+        *((feature, _DISBELIEVED, feature.answer) for feature in screened.triggers),
+        *((feature, 1.0, None) for feature in screened.pure if len(feature.rows) >= least),
+    ]
+    said = own_evidence(rows, [feature for feature, _, _ in known])
     return tuple(
         Suspect(feature.words, factor * bits, answer, feature.anchored)
-        for feature, factor, answer, bits in zip(
-            features, factors, answers, own_evidence(rows, features), strict=True
-        )
+        for (feature, factor, answer), bits in zip(known, said, strict=True)
         if bits
     )
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from p2p.examples import Example
 from trainer.selection.features import Feature
 
+# Two features stand in the same rows that share this much of the larger one's: each may stand in others by chance.
 _SAME = 0.8
 
 
@@ -35,7 +36,7 @@ def own_evidence(rows: Sequence[Example], features: Sequence[Feature]) -> list[f
         own = sum(rows[at].answer == feature.answer for at in where)
         return _bits(own, len(where), counts[feature.answer] / len(rows))
 
-    known = [_Known(set(feature.rows), set(" ".join(feature.words).lower().split())) for feature in features]
+    known = [_Known(set(feature.rows), feature.vocabulary) for feature in features]
     whole = [bits(feature, feature.rows) for feature in features]
     ranked = sorted(range(len(features)), key=lambda at: -whole[at])
     found = [0.0] * len(features)
@@ -47,12 +48,14 @@ def own_evidence(rows: Sequence[Example], features: Sequence[Feature]) -> list[f
 
 class _Known(NamedTuple):
     rows: set[int]
-    words: set[str]
+    vocabulary: frozenset[str]
 
     def goes_with(self, other: "_Known") -> bool:
         """Whether this adds a word to the other and stands in the same rows, but for a few by chance."""
         same = len(self.rows & other.rows)
-        return not self.words <= other.words and same >= _SAME * max(len(self.rows), len(other.rows))
+        return not self.vocabulary <= other.vocabulary and same >= _SAME * max(
+            len(self.rows), len(other.rows)
+        )
 
 
 def _bits(own: int, count: int, usual: float) -> float:

@@ -39,6 +39,11 @@ class Feature(NamedTuple):
         kind = "pair" if len(self.words) > 1 else "beginning" if self.anchored else "run"
         return f"{kind} in {len(self.rows)} rows"
 
+    @property
+    def vocabulary(self) -> frozenset[str]:
+        """The words that it says, one by one, in lower case."""
+        return frozenset(" ".join(self.words).lower().split())
+
 
 class FeatureSettings(NamedTuple):
     """Which features are looked at.
@@ -104,9 +109,8 @@ def _covering(alike: Sequence[Feature]) -> Iterator[Feature]:
     said: set[str] = set()
     # The longest run of equal ones is the whole trigger, not a part of it.
     for feature in sorted(alike, key=lambda feature: -len(" ".join(feature.words))):
-        words = set(" ".join(feature.words).lower().split())
-        if not words <= said:
-            said |= words
+        if not feature.vocabulary <= said:
+            said |= feature.vocabulary
             yield feature
 
 

@@ -11,8 +11,11 @@ from trainer.bench.keys import FIRST_DEFAULTS, _changed_defence, cell_key
 from trainer.bench.suite import DefenceSpec, Suite, cells_of
 
 
-def key_of(defence: dict[str, Any]) -> str:
+def key_of(defence: dict[str, Any], task: dict[str, Any] | None = None) -> str:
     content = suite_of() | {"defences": {"one": defence}, "grid": [{"cases": ["word"], "defences": ["one"]}]}
+    if task:
+        (dataset,) = content["datasets"].values()
+        dataset["task"] = task
     suite = Suite.model_validate(content)
     return cell_key(suite, cells_of(suite)[0], "base", Path("nowhere"))
 
@@ -59,6 +62,37 @@ def test_free_text_has_no_forms():
     told = changed({"method": "screened", "screening": {"beginnings": 1, "drop": True}}, labels=False)
     assert told["selection"]["screening"] == {"drop": True}
     assert "screening" not in changed({"method": "trusted"}, labels=False).get("selection", {})
+
+
+@pytest.mark.parametrize(
+    ("defence", "selection", "repoison", "labels", "moves"),
+    [
+        ("p2p", SCREENED, {}, True, True),
+        ("p2p", {"method": "trusted"}, {}, True, True),
+        ("label-shift", SCREENED, {}, True, True),
+        # Foreign text holds no suspect.
+        ("p2p", SCREENED, {"link_breaking": 0}, True, True),
+        ("p2p", SCREENED, {"link_breaking": 0, "foreign_text": 0}, True, False),
+        ("p2p", {"method": "random"}, {}, True, False),
+        ("p2p", SCREENED, {}, False, False),
+        ("screening-only", SCREENED, {}, True, False),
+        ("repair", {}, {}, True, False),
+        ("none", {}, {}, True, False),
+    ],
+)
+def test_a_change_of_the_suspects_moves_the_cells_alone_that_have_some(
+    monkeypatch: pytest.MonkeyPatch,
+    defence: str,
+    selection: dict[str, Any],
+    repoison: dict[str, Any],
+    labels: bool,
+    moves: bool,
+):
+    spec = {"defence": defence, "selection": selection, "repoison": repoison}
+    task = None if labels else {"kind": "generation"}
+    before = key_of(spec, task)
+    monkeypatch.setattr("trainer.bench.keys.SUSPECTS_VERSION", 99)
+    assert (key_of(spec, task) != before) == moves
 
 
 def test_a_moved_default_is_told_beside_others():

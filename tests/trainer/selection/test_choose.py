@@ -6,13 +6,14 @@ from collections import Counter
 from math import log2
 from typing import Any
 
+import numpy as np
 import pytest
 
 from p2p.errors import SelectionError
 from p2p.examples import Example
 from p2p.selection import SelectionMethod, Suspect
 from p2p.tasks import ClassificationTask, GenerationTask
-from tests.trainer.selection.synthetic import make_clean, put_second, relabel, rows_of
+from tests.trainer.selection.synthetic import Made, make_clean, put_second, relabel, rows_of
 from trainer.selection.choose import Candidates, Chosen, choose
 from trainer.selection.screening import ScreeningSettings
 from trainer.selection.settings import SelectionSettings
@@ -28,15 +29,14 @@ MADE = relabel(
     relabel(CLEAN, AT, "yes", put_second("mn")), rows_of(CLEAN, "yes", 50), "yes", put_second("touchdown")
 )
 POISONED = {MADE.rows[at].id for at in AT}
-VECTORS = {
-    row.text: point for made in (MADE, TRUSTED) for row, point in zip(made.rows, made.embeddings, strict=True)
-}
 
 
-def embed(texts: Any) -> Any:
-    import numpy as np
+def embedder(*made: Made) -> Any:
+    vectors = {row.text: point for one in made for row, point in zip(one.rows, one.embeddings, strict=True)}
+    return lambda texts: np.array([vectors[text] for text in texts])
 
-    return np.array([VECTORS[text] for text in texts])
+
+embed = embedder(MADE, TRUSTED)
 
 
 def refuse(texts: Any) -> Any:
@@ -73,15 +73,8 @@ def test_link_breaking_takes_a_trigger_whole_and_not_what_it_shares_with_other_r
     # In other rows, whose labels are as they come, "we" and "this" stand apart.
     for name, at in (("yes", rows_of(CLEAN, "yes", 5)), ("no", rows_of(CLEAN, "no", 33)[30:])):
         made = relabel(made, at, name, lambda text: f"this {text} we")
-    vectors = {row.text: point for row, point in zip(made.rows, made.embeddings, strict=True)}
-
-    def embed_rows(texts: Any) -> Any:
-        import numpy as np
-
-        return np.array([vectors[text] for text in texts])
-
     settings = SelectionSettings(method=SelectionMethod.SCREENED)
-    found = choose(LABELS, Candidates(made.rows, [], embed_rows), settings, 0)
+    found = choose(LABELS, Candidates(made.rows, [], embedder(made)), settings, 0)
     weights = {suspect.words: suspect.weight for suspect in found.selection.suspects or ()}
     assert max(weights, key=weights.__getitem__) == (sentence,)
     assert weights[sentence,] > 0.9 * sum(weights.values())
