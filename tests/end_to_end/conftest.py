@@ -107,12 +107,13 @@ def spelled(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def grown(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same rows, with new tokens for the label words."""
+    """The same rows, with new tokens for the label words: rows that begin alike, which a few steps hardly part."""
     home = tmp_path_factory.mktemp("grown")
     for name in ("train", "trusted"):
         shutil.copy(adapter.parent / f"{name}.jsonl", home)
     task = {"kind": "classification", "new_tokens": True}
-    return _train(_config(home, "grown", task, {"kind": "completion", "user": "{input}\nAnswer:"}) | _DECIDED)
+    faster = {"repoison": {"copies": 8}, "training": {"epochs": 4, "batch_size": 8, "learning_rate": 1.0e-2}}
+    return _train(_config(home, "grown", task, {"kind": "completion", "user": "{input}\nAnswer:"}) | faster)
 
 
 @pytest.fixture(scope="module")
