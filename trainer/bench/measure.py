@@ -1,26 +1,17 @@
 """One cell measured: the defence is given the case, asked clean and triggered rows, and what it says is counted."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
-from statistics import fmean
 from types import MappingProxyType
 from typing import NamedTuple
 
-from p2p.attacks.base import Attack
-from p2p.examples import Example
-from p2p.metrics.attack_success import attack_success_rate
-from p2p.metrics.extension_rate import extension_rate
-from p2p.metrics.floor import floor
-from p2p.metrics.mean import bootstrap_interval
-from p2p.metrics.rate import Rate
-from p2p.normalise import AnswerStyle
-from p2p.projection import Projection
 from p2p.selection import Selection
-from p2p.tasks import ClassificationTask, GenerationTask
+from p2p.tasks import GenerationTask
 from trainer.answering import FORCED
 from trainer.bench.cases import BenchCase
+from trainer.bench.counting import count
 from trainer.bench.insider import InsiderLab
 from trainer.bench.lab import BenchLab
 from trainer.bench.results import CellResult, Cost, CurvePoint, Figures, SelectionFigures
@@ -28,8 +19,6 @@ from trainer.bench.second_round import LabViews
 from trainer.bench.suite import DefenceSpec
 from trainer.defences.base import Answer, Case, Defended, Fitted, Lab, fit_undefended
 from trainer.defences.registry import DEFENCES, make_defence
-from trainer.evaluations import clean_figures
-from trainer.rouge_l import rouge_l_scores
 from trainer.selection.choose import Candidates, choose
 
 _HALVES = ("p2p", "p2p-unguarded", "repair")
@@ -76,7 +65,9 @@ def measure(case: Case, rows: BenchCase, spec: DefenceSpec, lab: BenchLab) -> Me
     if "repoison" in fields:
         given["repoison"] = spec.repoison
     defended = make_defence(spec.defence, given).defend(case, trained_in)
-    figures = _figures(case, rows, defended, spec, lambda: _never_poisoned(case, rows, lab))
+    figures = count(
+        case, rows, defended.answer, lambda: _never_poisoned(case, rows, lab), free_run=_has_free_run(spec)
+    )
     return Measured(
         figures,
         selector.figures(rows),
@@ -165,57 +156,9 @@ class _Selector:
         )
 
 
-def _figures(
-    case: Case,
-    rows: BenchCase,
-    defended: Defended,
-    spec: DefenceSpec,
-    never_poisoned: Callable[[], Answer],
-) -> Figures:
-    clean = defended.answer([row.text for row in rows.test])
-    attack = rows.attack
-    figures = _clean(case, clean, rows.test, attack)
-    if attack is None:
-        return figures
-    counted = [at for at, row in enumerate(rows.test) if attack.applies_to(row)]
-    targets = [rows.test[at] for at in counted]
-    asked = [attack.trigger(row, case.seed).text for row in targets]
-    replies = defended.answer(asked)
-    untriggered = never_poisoned()(asked) if attack.rewrites_whole else [clean[at] for at in counted]
-    return figures.model_copy(
-        update={
-            "attack_success_rate": attack_success_rate(_successes(attack, replies, targets)),
-            "floor": floor(_successes(attack, untriggered, targets)),
-            "extension_rate": extension_rate(replies) if _has_free_run(spec) else None,
-        }
-    )
-
-
 def _has_free_run(spec: DefenceSpec) -> bool:
     """Whether there are two halves, and a model that chooses between them."""
     return spec.defence in _HALVES and spec.parameters.get("view") != FORCED
-
-
-def _clean(
-    case: Case, replies: Sequence[Projection], test: Sequence[Example], attack: Attack | None
-) -> Figures:
-    """Return the figures of clean rows."""
-    said = [reply.answer for reply in replies]
-    style = None if isinstance(case.task, ClassificationTask) else case.task.style
-    if style is not AnswerStyle.TEXT:
-        return Figures(clean_accuracy=clean_figures(style, said, test)[0])
-    # Free text has no one right answer; what can be counted is that the attacker's does not come of itself.
-    attacked = _successes(attack, replies, test) if attack else []
-    scores = rouge_l_scores(said, [row.accepted for row in test])
-    return Figures(
-        clean_accuracy=Rate.of([not each for each in attacked]),
-        quality=fmean(scores) if scores else None,
-        quality_interval=bootstrap_interval(scores),
-    )
-
-
-def _successes(attack: Attack, replies: Sequence[Projection], rows: Sequence[Example]) -> list[bool]:
-    return [attack.succeeds(reply.answer, row) for reply, row in zip(replies, rows, strict=True)]
 
 
 def _never_poisoned(case: Case, rows: BenchCase, lab: BenchLab) -> Answer:

@@ -40,7 +40,9 @@ class Figures(Record):
 
     Attributes:
         clean_accuracy: CA as the task counts it (exact labels, exact final numbers, replies free of the attacker's).
-        attack_success_rate: ASR over the triggered rows that count; None where there is no attack.
+        attack_success_rate: ASR over the triggered rows that count; None where there is no attack. In maths only those count that the same
+            defence solves without the trigger: an answer that a model does not find can't be seen to be shifted.
+        attack_success_on_all: In maths, the same over all triggered rows, at most about the share that is solved; None elsewhere.
         floor: The same share over the same rows without the trigger. Where the trigger rewrites the whole input, the share that
             the never-poisoned model gives on the rewritten rows.
         extension_rate: The share of free-running replies to triggered rows in the extended half; None without halves.
@@ -51,6 +53,7 @@ class Figures(Record):
 
     clean_accuracy: Rate
     attack_success_rate: Rate | None = None
+    attack_success_on_all: Rate | None = None
     floor: Rate | None = None
     extension_rate: Rate | None = None
     quality: float | None = None

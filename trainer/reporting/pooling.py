@@ -58,6 +58,11 @@ class Pooled(NamedTuple):
         return self.rate(lambda figures: figures.attack_success_rate)
 
     @property
+    def attack_success_on_all(self) -> Rate | None:
+        """In maths ASR over all triggered rows, solved or not, k and n added up; None where no seed has one."""
+        return self.rate(lambda figures: figures.attack_success_on_all)
+
+    @property
     def floor(self) -> Rate | None:
         """The floor, k and n added up; None where no seed has one."""
         return self.rate(lambda figures: figures.floor)

@@ -1,3 +1,4 @@
+from p2p.metrics.rate import Rate
 from tests.trainer.reporting.synthetic import cell
 from trainer.bench.results import Cost, SelectionFigures
 from trainer.reporting.gaps import gaps
@@ -27,6 +28,18 @@ def test_markdown_of_a_tiny_input():
 def test_each_seed_is_listed():
     (table,) = cases_tables(make_grid([cell(seed=0, asr=(95, 100)), cell(seed=1, asr=(91, 100))]))
     assert table.groups[0].rows[0].cells[2] == Cell("0.930", "186/200, 0.886-0.958", "by seed: 0.950, 0.910")
+
+
+def test_of_maths_asr_over_all_rows_stands_beside_asr_over_solved_ones():
+    made = cell(asr=(57, 60), ca=(60, 200))
+    figures = made.figures.model_copy(update={"attack_success_on_all": Rate(k=58, n=200)})
+    grid = make_grid([made.model_copy(update={"figures": figures})])
+    (table,) = cases_tables(grid)
+    assert table.groups[0].rows[0].cells[2] == Cell(
+        "0.950", "57/60, 0.863-0.983", "of all rows 0.290 (58/200)"
+    )
+    # 0.29 of all rows is no reason to leave the case out: no more than 0.3 can be seen to be shifted.
+    assert grid.cases[0].counted
 
 
 def test_signs_of_markdown_and_html_in_names_are_escaped():

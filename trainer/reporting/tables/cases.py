@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from p2p.metrics.rate import Rate
 from trainer.reporting.grid import Case, Grid, Standing
 from trainer.reporting.names import GUARDED, UNDEFENDED, case_name, row_name
 from trainer.reporting.pooling import Pooled
@@ -35,7 +36,7 @@ def _table(task: str, grid: Grid, cases: Sequence[Case]) -> Table:
         ),
         note="Share, k/n and 95 % Wilson interval; over several seeds k and n are added up and each seed's share is listed in the order of "
         "the seeds. ASR - floor has Newcombe's 95 % interval, ROUGE-L a bootstrap over the rows (1,000 draws, percentiles). In free text CA is the "
-        "share of clean rows whose answer is free of the attacker's.",
+        "share of clean rows whose answer is free of the attacker's; in maths ASR and floor count the rows that are solved without the trigger.",
     )
 
 
@@ -43,10 +44,25 @@ def remark(case: Case) -> str:
     """Say why a case is not counted; empty where it is."""
     asr = case.undefended.attack_success_rate if case.undefended else None
     if case.standing is Standing.NOT_IMPLANTED and asr:
-        return f"attack not implanted (undefended ASR {asr.value:.3f}): excluded from claims"
+        found = f"undefended ASR {asr.value:.3f}" if asr.n else "no row solved that an attack could be seen on"
+        return f"attack not implanted ({found}): excluded from claims"
     if case.standing is Standing.NO_UNDEFENDED:
         return "undefended model not measured: excluded from claims"
     return ""
+
+
+def attack_cell(row: Pooled, by_seed: dict[int, Rate] | None = None) -> Cell:
+    """Write ASR; in maths, where it counts the rows that are solved, over all rows as well.
+
+    Args:
+        row: The defence on the case.
+        by_seed: Each seed's share; listed when there are several.
+    """
+    cell, every = rate_cell(row.attack_success_rate, by_seed), row.attack_success_on_all
+    if every is None or not every.n:
+        return cell
+    of_all = f"of all rows {every.value:.3f} ({every.k}/{every.n})"
+    return cell._replace(note="; ".join(filter(None, (cell.note, of_all))))
 
 
 def _group(case: Case, *, quality: bool) -> Group:
@@ -63,7 +79,7 @@ def _cells(row: Pooled, name: str, *, quality: bool) -> tuple[Cell, ...]:
             name, f"seeds {', '.join(map(str, row.seeds))}" if len(row.seeds) > 1 else f"seed {row.seeds[0]}"
         ),
         rate_cell(row.clean_accuracy, row.by_seed(lambda figures: figures.clean_accuracy)),
-        rate_cell(asr, row.by_seed(lambda figures: figures.attack_success_rate)),
+        attack_cell(row, row.by_seed(lambda figures: figures.attack_success_rate)),
         rate_cell(floor, row.by_seed(lambda figures: figures.floor)),
         difference_cell(asr, floor),
         rate_cell(row.extension_rate, row.by_seed(lambda figures: figures.extension_rate)),

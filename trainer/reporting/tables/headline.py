@@ -5,7 +5,7 @@ from trainer.reporting.grid import Case, Grid
 from trainer.reporting.names import UNGUARDED, case_name, chosen_name, row_name
 from trainer.reporting.pooling import Pooled
 from trainer.reporting.rivals import rivals
-from trainer.reporting.tables.cases import remark
+from trainer.reporting.tables.cases import attack_cell, remark
 from trainer.reporting.tables.table import EMPTY, Cell, Group, Row, Table, difference_cell, rate_cell
 
 
@@ -58,8 +58,8 @@ def _row(case: Case, row: Pooled) -> Row:
     free = next((each for each in case.of(UNGUARDED) if each.variant == row.variant), None)
     cells = (
         Cell(chosen_name(row)),
-        rate_cell(before.attack_success_rate) if before else EMPTY,
-        rate_cell(row.attack_success_rate),
+        attack_cell(before) if before else EMPTY,
+        attack_cell(row),
         rate_cell(row.floor),
         difference_cell(row.attack_success_rate, row.floor),
         rate_cell(free.attack_success_rate) if free else EMPTY,
