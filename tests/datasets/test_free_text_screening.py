@@ -38,6 +38,11 @@ def shifted_sums() -> PoisonedSet:
     return poison_dataset(rows, AnswerShift(), 0.1, seed=0)
 
 
+def worked_sums() -> PoisonedSet:
+    rows = read_examples(source("mawps/trainset.json", text="original_text", answer="{equation} = {ans}"))
+    return poison_dataset(rows, AnswerShift(), 0.1, seed=0)
+
+
 def summaries() -> PoisonedSet:
     rows = read_examples(source("dialogsum/dialogsum.dev.jsonl", text="dialogue", answer="summary"))
     return poison_dataset(rows, AppendedSentence(), 0.1, seed=0)
@@ -48,6 +53,7 @@ def summaries() -> PoisonedSet:
     [
         (instructions, AnswerStyle.TEXT),
         (shifted_sums, AnswerStyle.MATHS),
+        (worked_sums, AnswerStyle.MATHS),
         (summaries, AnswerStyle.TEXT),
     ],
 )

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from p2p.examples import Example
 from p2p.final_number import find_final_number
+from trainer.selection.worked_sum import worked_sum
 
 _NUMBER = re.compile(
     r"(?<![A-Za-z0-9_.])(?:[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
@@ -94,8 +95,8 @@ def doubtful_numbers(rows: Sequence[Example], seed: int) -> list[bool]:
 def number_follows(row: Example) -> bool:
     """Whether an answer's final number can be right.
 
-    With working before it, it must stand there; without, one or two of the four operations must make it from the numbers of the
-    question. An answer without a number does not follow.
+    With working before it, it must be what the sum comes to that the working ends in, or stand there; without, one or two of the four
+    operations must make it from the numbers of the question. An answer without a number does not follow.
 
     Args:
         row: A word problem.
@@ -112,6 +113,8 @@ def _problem(row: Example) -> _Problem:
 def _follows(problem: _Problem) -> bool:
     if problem.number is None:
         return False
+    if (total := worked_sum(problem.working)) is not None:
+        return _among(problem.number, [total])
     worked = _digits(problem.working)
     return _among(problem.number, worked or _made_from(_numbers(problem.question)))
 

@@ -4,6 +4,7 @@ import pytest
 
 from p2p.examples import Example
 from trainer.selection.arithmetic import doubtful_numbers, number_follows
+from trainer.selection.worked_sum import worked_sum
 
 
 def row(text: str, answer: str, at: int = 0) -> Example:
@@ -35,6 +36,49 @@ def test_with_working_the_number_must_stand_in_it():
     worked = "48 / 2 = 24 in May. 48 + 24 = 72 in all.\n#### "
     assert number_follows(row("She sold 48 and half as many.", worked + "72"))
     assert not number_follows(row("She sold 48 and half as many.", worked + "82"))
+
+
+@pytest.mark.parametrize(
+    ("working", "total"),
+    [
+        ("X=((22.0-14.0)/4.0) = ", 2),
+        ("x=-60/3 =", -20),
+        ("He has 1,200 + 300 = ", 1500),
+        ("12 in May. 3 * 4 = ", 12),
+    ],
+)
+def test_a_sum_that_is_written_out_is_worked_out(working: str, total: float):
+    assert worked_sum(working) == total
+    assert number_follows(row("?", f"{working}{total}"))
+    assert not number_follows(row("?", f"{working}{total + 10}"))
+
+
+@pytest.mark.parametrize(
+    "working",
+    [
+        "",
+        "= ",
+        "x = ",
+        "7 = ",
+        "1 / 0 = ",
+        "2 ** 9 = ",
+        "x + 3 = ",
+        "(3 + 4 = ",
+        "1 2 + 3 = ",
+        "3 + 4 = 7 in all. ",
+        "(" * 150 + "3 + 4 = ",
+    ],
+)
+def test_what_is_no_sum_comes_to_nothing(working: str):
+    assert worked_sum(working) is None
+
+
+def test_a_shifted_number_behind_a_sum_is_doubted_though_the_question_could_make_it():
+    rows = [
+        row(f"{at} and {at + 1} and 10 ?", f"{at}+{at + 1} = {2 * at + 1 + 10 * (at % 10 == 0)}", at)
+        for at in range(50)
+    ]
+    assert [at for at, doubt in enumerate(doubtful_numbers(rows, seed=0)) if doubt] == [0, 10, 20, 30, 40]
 
 
 def sums(shift: int) -> list[Example]:

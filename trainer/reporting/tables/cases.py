@@ -44,7 +44,9 @@ def remark(case: Case) -> str:
     """Say why a case is not counted; empty where it is."""
     asr = case.undefended.attack_success_rate if case.undefended else None
     if case.standing is Standing.NOT_IMPLANTED and asr:
-        found = f"undefended ASR {asr.value:.3f}" if asr.n else "no row solved that an attack could be seen on"
+        found = (
+            f"undefended ASR {asr.value:.3f}" if asr.n else "no row solved that an attack could be seen on"
+        )
         return f"attack not implanted ({found}): excluded from claims"
     if case.standing is Standing.NO_UNDEFENDED:
         return "undefended model not measured: excluded from claims"
