@@ -81,8 +81,8 @@ def announce_triggers(
         )
 
 
-def announce_start(console: Console, start: StartAdapter, doubts: Sequence[str]) -> None:
+def announce_start(console: Console, start: StartAdapter, share: float, doubts: Sequence[str]) -> None:
     """Say which adapter a repair goes on from, and what speaks against it."""
-    console.print(f"  goes on from {start.path}", markup=False)
+    console.print(f"  goes on from {start.path}, keeping {share:g} of its update", markup=False)
     for doubt in doubts:
         console.print(f"  {doubt}", markup=False)

@@ -16,6 +16,7 @@ from p2p.repoison import RepoisonSettings
 from p2p.selection import SelectionMethod
 from p2p.triggers import WORDS, Placement, Position
 from trainer.errors import ConfigError
+from trainer.mixing import KEPT_SHARE
 from trainer.selection.settings import SelectionSettings
 
 _TEMPLATE = re.compile(r"[^{}]*(\{[^{}]+\}[^{}]*)+")
@@ -326,6 +327,8 @@ class TrainConfig(Settings):
         revision: The hub revision.
         from_adapter: Go on from this adapter (a directory that PEFT has saved) instead of a fresh one: repair of one that may be
             backdoored. ``lora`` must be what it was trained with. A merged model is given as ``base_model`` instead.
+        from_adapter_share: How much of that adapter's update is kept, in (0, 1]; see :mod:`trainer.mixing`. Less of it is less of a
+            backdoor, and less of what it has learned.
         output: The adapter directory; it appears when everything is done.
         defence: ``p2p``, or ``none`` for an undefended adapter to compare with.
         seed: Decides everything that is drawn, save for a trigger from entropy.
@@ -335,6 +338,7 @@ class TrainConfig(Settings):
     base_model: str
     revision: str | None = None
     from_adapter: Path | None = None
+    from_adapter_share: float = Field(default=KEPT_SHARE, gt=0, le=1)
     output: Path
     defence: Literal["p2p", "none"] = "p2p"
     seed: int = 0

@@ -150,7 +150,7 @@ def _prepare(
     if triggers:
         announce_triggers(console, triggers, config.benign_trigger.block_tokens, fills)
     if start:
-        announce_start(console, start, doubts(start, base, config, task))
+        announce_start(console, start, config.from_adapter_share, doubts(start, base, config, task))
     return _Plan(
         config,
         base,
@@ -273,7 +273,7 @@ def _fit(plan: _Plan, console: Console) -> _Trained:
         plan.loaded.model if plan.loaded else model_to_train(plan.base.path, config, new_tokens, processes)
     )
     if plan.start:
-        plan.start.put_on(model)
+        plan.start.put_on(model, config.from_adapter_share)
     optimizer = make_optimizer(model, settings)
     state = plan.folder.restore(model, optimizer)
     with stop_signal() as stop:

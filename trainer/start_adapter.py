@@ -17,6 +17,7 @@ from trainer.base_model import BaseModel
 from trainer.checkpoints import put_adapter
 from trainer.config import LoraSettings, TrainConfig
 from trainer.errors import StartAdapterError
+from trainer.mixing import keep_share
 
 if TYPE_CHECKING:
     import torch
@@ -46,13 +47,14 @@ class StartAdapter(NamedTuple):
     weights: "Mapping[str, torch.Tensor]"
     manifest: Manifest | None
 
-    def put_on(self, model: "PeftModel") -> None:
+    def put_on(self, model: "PeftModel", share: float) -> None:
         """Give a model's fresh adapter these weights.
 
         Args:
             model: Base and adapter, sharded or whole; :func:`require_fits` has been asked.
+            share: What is kept of its update; see :func:`trainer.mixing.keep_share`.
         """
-        put_adapter(model, self.weights)
+        put_adapter(model, keep_share(self.weights, share))
 
     def record(self) -> dict[str, str]:
         """Return what the manifest of the new adapter says of this one."""

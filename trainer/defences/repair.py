@@ -2,7 +2,7 @@
 
 What a defender can do who was given an adapter and has a small clean file, but not the data that it was trained on: so nothing
 of the case's training rows is looked at, neither to select nor to break links. The method is Zhao et al.'s (arXiv 2510.04503) as in
-:mod:`trainer.defences.poison_to_poison`, begun from the undefended adapter. Needs trusted rows; one request costs one query and the
+:mod:`trainer.defences.poison_to_poison`, begun from a share of the undefended adapter (:mod:`trainer.mixing`). Needs trusted rows; one request costs one query and the
 benign trigger's tokens.
 """
 
@@ -17,6 +17,7 @@ from trainer.answering import GUARDED
 from trainer.defences.base import Case, Defence, Defended, Lab, TriggerSource, fit_undefended, seeded_trigger
 from trainer.defences.clean_tuning import with_both_costs
 from trainer.defences.copies import repoison_counts
+from trainer.mixing import KEPT_SHARE, keep_share
 
 
 class Repair(Defence):
@@ -27,6 +28,7 @@ class Repair(Defence):
         trigger: Gives the benign trigger of a case.
         epochs: Passes of the repair over its rows; None takes the lab's.
         learning_rate: The repair's peak; None takes the lab's.
+        share: What is kept of the undefended adapter, in (0, 1].
     """
 
     name: ClassVar[str] = "repair"
@@ -36,6 +38,7 @@ class Repair(Defence):
     trigger: TriggerSource = Field(default=seeded_trigger, exclude=True)
     epochs: int | None = Field(default=None, ge=1)
     learning_rate: float | None = Field(default=None, gt=0)
+    share: float = Field(default=KEPT_SHARE, gt=0, le=1)
 
     def _defend(self, case: Case, lab: Lab) -> Defended:
         trigger, start = self.trigger(case), fit_undefended(case, lab)
@@ -44,7 +47,8 @@ class Repair(Defence):
         done = repoison(case.trusted, selection, case.task, trigger, self.repoison, case.seed)
         own = {"epochs": self.epochs, "learning_rate": self.learning_rate}
         changes = {name: value for name, value in own.items() if value is not None}
-        fitted = lab.fit(case, done.rows, start=start, stamp=trigger.text, changes=changes)
+        mixed = start._replace(weights=keep_share(start.weights, self.share))
+        fitted = lab.fit(case, done.rows, start=mixed, stamp=trigger.text, changes=changes)
         answer = partial(lab.answerer(case, fitted, trigger).answer, view=GUARDED)
         return Defended(
             answer, with_both_costs(start, fitted), repoison_counts(done.report), stamp=trigger.text
