@@ -15,6 +15,7 @@ from trainer.adapter_model import load_adapter
 from trainer.base_model import load_tokenizer
 from trainer.config import TrainConfig
 from trainer.errors import CheckpointError, InterruptedRunError
+from trainer.mixing import KEPT_SHARE, keep_share
 from trainer.recipe import train
 
 
@@ -51,9 +52,15 @@ def test_an_adapter_is_repaired_with_trusted_rows_alone(repair: dict[str, Any], 
     assert [view["view"] for view in manifest.evaluation["views"]] == ["guarded", "unguarded"]
 
 
-def test_a_repair_begins_with_the_adapter_s_weights(repair: dict[str, Any], backdoored: Path):
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_a_repair_begins_with_a_share_of_the_adapter(repair: dict[str, Any], backdoored: Path, share: float):
     still = repair["training"] | {"learning_rate": 1e-12}
-    torch.testing.assert_close(weights(run(repair, training=still)), weights(backdoored))
+    begun = weights(run(repair, training=still, from_adapter_share=share))
+    torch.testing.assert_close(begun, keep_share(weights(backdoored), share))
+
+
+def test_by_default_most_of_the_adapter_is_left_out(repair: dict[str, Any]):
+    assert TrainConfig.model_validate(repair).from_adapter_share == KEPT_SHARE < 0.5
 
 
 def test_the_training_set_may_be_there_too(repair: dict[str, Any], backdoored: Path):

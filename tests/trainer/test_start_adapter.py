@@ -47,7 +47,7 @@ def read(adapter: Path, model: Path, lora: LoraSettings = LORA) -> StartAdapter:
 def test_the_weights_are_put_on(tmp_path: Path, tiny_model: Path):
     adapter = saved(tmp_path / "a", tiny_model)
     fresh = add_lora(load_model(tiny_model, torch.float32), LORA, seed=0)
-    read(adapter, tiny_model).put_on(fresh)
+    read(adapter, tiny_model).put_on(fresh, 1.0)
     torch.testing.assert_close(
         get_peft_model_state_dict(fresh), load_file(adapter / "adapter_model.safetensors")
     )
