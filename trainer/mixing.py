@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import torch
 
-KEPT_SHARE: Final = 0.25
+KEPT_SHARE: Final = 0.1
 """How much of an adapter is kept where nobody says how much."""
 
 
