@@ -362,7 +362,7 @@ def _publish(plan: _Plan, trained: _Trained, report: EvaluationReport | None) ->
             "rows_cut": plan.data.encoded.cut,
             "processes": plan.processes.size,
             "trigger_redraws": plan.redraws,
-            **({"start_adapter": plan.start.record()} if plan.start else {}),
+            **({"start_adapter": plan.start.record(config.from_adapter_share)} if plan.start else {}),
         },
         evaluation=report.as_json() if report else None,
         selection_report=plan.data.selection_report,

@@ -56,11 +56,12 @@ class StartAdapter(NamedTuple):
         """
         put_adapter(model, keep_share(self.weights, share))
 
-    def record(self) -> dict[str, str]:
-        """Return what the manifest of the new adapter says of this one."""
+    def record(self, share: float) -> dict[str, str | float]:
+        """Return what the manifest of the new adapter says of this one, and how much of it was kept."""
         return {
             "name": self.manifest.name if self.manifest else self.path.resolve().name,
             "sha256": self.digest,
+            "share": share,
         }
 
 

@@ -45,6 +45,7 @@ def test_an_adapter_is_repaired_with_trusted_rows_alone(repair: dict[str, Any], 
     start = facts.training["start_adapter"]
     assert start["name"] == "backdoored"
     assert len(start["sha256"]) == 64
+    assert start["share"] == KEPT_SHARE
     assert sorted(facts.data) == ["test", "trusted"]
     assert facts.selection == {"method": "trusted", "rows": 8}
     assert (facts.repoison["original_rows"], facts.repoison["extended_rows"]) == (8, 40)

@@ -144,7 +144,7 @@ def test_an_adapter_with_a_manifest_is_checked_against_it(tmp_path: Path, traine
     lora = LoraSettings(rank=4)
     start = read(trained, tiny_model, lora)
     assert start.manifest is not None
-    assert start.record() == {"name": "tiny", "sha256": start.digest}
+    assert start.record(0.5) == {"name": "tiny", "sha256": start.digest, "share": 0.5}
     other = make_tiny(tmp_path / "other", "qwen2", tokenizer_of=tiny_model)
     with pytest.raises(BaseModelMismatchError):
         read(trained, other, lora)
