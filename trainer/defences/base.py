@@ -180,6 +180,19 @@ def fit_undefended(case: Case, lab: Lab) -> Fitted:
     return lab.fit(case, plain_rows(case.train, case.task))
 
 
+def fit_trusted(case: Case, lab: Lab, epochs: int | None, start: Fitted | None = None) -> Fitted:
+    """Return an adapter that is trained plainly on the trusted rows alone.
+
+    Args:
+        case: Its trusted rows are trained on.
+        lab: Trains.
+        epochs: Passes over them; None takes the lab's.
+        start: The adapter to go on from; None begins afresh.
+    """
+    changes = {} if epochs is None else {"epochs": epochs}
+    return lab.fit(case, plain_rows(case.trusted, case.task), start=start, changes=changes)
+
+
 def seeded_trigger(case: Case) -> BenignTrigger:
     """Return the benign trigger that a case's seed gives: for measuring, where runs must be repeatable; no secret."""
     return BenignTrigger.draw(seed_key(case.seed))

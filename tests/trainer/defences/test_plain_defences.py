@@ -50,6 +50,14 @@ def test_clean_tuning_costs_both_trainings(lab: FakeLab):
     assert fitted.curve == ((120, 0.5), (150, 0.5))
 
 
+@pytest.mark.parametrize("name", ["trusted-only", "clean-tuning"])
+def test_only_the_trusted_rows_are_passed_over_as_often_as_is_said(name: str, lab: FakeLab):
+    make_defence(name, {"epochs": 9}).defend(make_case(), lab)
+    assert [(ids(fit["rows"]), fit["changes"]) for fit in lab.fits if fit["changes"]] == [
+        (ids(TRUSTED), {"epochs": 9})
+    ]
+
+
 def test_benign_prompt_stamps_inputs_of_the_undefended_adapter(lab: FakeLab):
     defence = make_defence("benign-prompt", {"trigger": lambda _: TRIGGER})
     defence.defend(make_case(), lab).answer(["a film"])
