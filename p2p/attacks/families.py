@@ -10,6 +10,7 @@ from p2p.attacks.addsent import AddSent
 from p2p.attacks.all_to_all import AllToAll
 from p2p.attacks.answer_shift import AnswerShift
 from p2p.attacks.appended_sentence import AppendedSentence
+from p2p.attacks.badchar import BadChar
 from p2p.attacks.badnets import BadNets
 from p2p.attacks.base import Attack
 from p2p.attacks.cba import CompositeAttack
@@ -24,6 +25,7 @@ FAMILIES: dict[str, type[Attack]] = {
     attack.name: attack
     for attack in (
         BadNets,
+        BadChar,
         AddSent,
         Syntactic,
         Style,

@@ -1,7 +1,7 @@
 """The selection stage: rows and what is needed to judge them in, the rows S and the suspects out."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,6 +10,7 @@ from p2p.examples import Example
 from p2p.selection import Selection, SelectionMethod, Suspect, select_random, select_trusted
 from p2p.tasks import ClassificationTask, GenerationTask
 from trainer.selection.evidence import own_evidence
+from trainer.selection.features import Feature
 from trainer.selection.forms import has_form, openings_of
 from trainer.selection.free_text import Losses, screen_free_text
 from trainer.selection.screening import SHARED, Screened, relabel, screen
@@ -274,10 +275,20 @@ def suspects_of(rows: Sequence[Example], screened: Screened, least: int = 0) -> 
     ]
     said = own_evidence(rows, [feature for feature, _, _ in known])
     return tuple(
-        Suspect(feature.words, factor * bits, answer, feature.anchored)
+        Suspect(words, factor * bits * share, answer, feature.anchored)
         for (feature, factor, answer), bits in zip(known, said, strict=True)
+        for words, share in _put_in(feature)
         if bits
     )
+
+
+def _put_in(feature: Feature) -> Iterator[tuple[tuple[str, ...], float]]:
+    """Yield what a feature puts into copies, and its share of the feature's weight: all of its words, or of a spelling one word."""
+    if not feature.spelled:
+        yield feature.words, 1.0
+        return
+    for word in feature.words:
+        yield (word,), 1 / len(feature.words)
 
 
 def _screen_free_text(

@@ -25,6 +25,8 @@ class Feature(NamedTuple):
         rows: The indices of the rows that have it.
         answer: The label that most of them have.
         purity: The share that has it, in (0, 1].
+        spelled: Whether it is how words are written, whichever they are (:mod:`trainer.selection.spellings`); each of ``words`` is then
+            one of them.
     """
 
     words: tuple[str, ...]
@@ -32,11 +34,13 @@ class Feature(NamedTuple):
     rows: tuple[int, ...]
     answer: str
     purity: float
+    spelled: bool = False
 
     @property
     def name(self) -> str:
         """How reports call it: the kind and the number of rows, never the words, which are training text."""
         kind = "pair" if len(self.words) > 1 else "beginning" if self.anchored else "run"
+        kind = "spelling" if self.spelled else kind
         return f"{kind} in {len(self.rows)} rows"
 
     @property
@@ -75,7 +79,7 @@ def pure_features(rows: Sequence[Example], settings: FeatureSettings | None = No
         settings: When a feature counts.
     """
     chosen = settings or FeatureSettings()
-    return _distinct([*_spans(rows, chosen), *_pairs(rows, chosen)])
+    return distinct([*_spans(rows, chosen), *_pairs(rows, chosen)])
 
 
 def pure_beginnings(rows: Sequence[Example], settings: FeatureSettings) -> list[Feature]:
@@ -92,10 +96,10 @@ def frequent_features(rows: Sequence[Example], settings: FeatureSettings) -> lis
         rows: Training rows.
         settings: When a feature counts; purity is not looked at.
     """
-    return _distinct(_spans(rows, settings._replace(purity=0.0)))
+    return distinct(_spans(rows, settings._replace(purity=0.0)))
 
 
-def _distinct(features: Iterable[Feature]) -> list[Feature]:
+def distinct(features: Iterable[Feature]) -> list[Feature]:
     """Leave out features whose words others say that the same rows have: parts of a trigger, not what may be one beside it."""
     by_rows: dict[tuple[int, ...], list[Feature]] = defaultdict(list)
     for feature in features:

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from p2p.examples import Example
 from trainer.selection.belief import Belief
 from trainer.selection.features import Feature, FeatureSettings, pure_beginnings, pure_features
+from trainer.selection.spellings import pure_spellings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -187,6 +188,10 @@ def _without_triggers(
         here = [rows[int(at)] for at in left]
         features = pure_features(here, FeatureSettings(purity=settings.purity))[:_MOST_FEATURES]
         found = _disbelieved(here, features, left, belief, settings)
+        if not found:
+            # What words say comes first: a word is a shape, too.
+            spellings = pure_spellings(here, FeatureSettings(purity=settings.purity))[:_MOST_FEATURES]
+            found = _disbelieved(here, spellings, left, belief, settings)
         pure = _among_all([feature for feature in features if feature not in found], left)
         if not found:
             break

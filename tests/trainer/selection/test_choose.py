@@ -105,6 +105,18 @@ def test_a_cap_that_the_labels_do_not_share_evenly_is_kept():
     assert len(chosen("screened", rho=0.0125, least_per_label=1).selection.rows) == 5
 
 
+def test_words_of_a_spelling_are_put_in_one_at_a_time():
+    capitals = relabel(CLEAN, AT, "yes", lambda text: " ".join([text.split()[0].upper(), *text.split()[1:]]))
+    given = Candidates(capitals.rows, (), embedder(capitals))
+    settings = SelectionSettings(method=SelectionMethod.SCREENED)
+    suspects = choose(LABELS, given, settings, 0).selection.suspects or ()
+    put_in = {suspect.words for suspect in suspects if suspect.answer == "yes"}
+    assert put_in == {(capitals.rows[at].text.split()[0],) for at in AT}
+    # Together they weigh what one word of as many rows does: a bit a row, of a label that was given to a bit more than half of them.
+    share = Counter(row.answer for row in capitals.rows)["yes"] / len(capitals.rows)
+    assert sum(suspect.weight for suspect in suspects) == pytest.approx(20 * 30 * log2(1 / share))
+
+
 def test_trusted_rows_join_what_screening_kept():
     found = chosen("screened", TRUSTED.rows, rho=0.1, least_per_label=1).selection.rows
     assert found[40:] == tuple(TRUSTED.rows)
