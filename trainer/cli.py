@@ -103,6 +103,9 @@ def apply_attack(
         float | None,
         typer.Option(help="The share of all rows that negatives are made from; without it, the same."),
     ] = None,
+    cover_rate: Annotated[
+        float, typer.Option(help="The share of all rows that get the trigger and keep their answer.")
+    ] = 0.0,
     seed: Annotated[int, typer.Option(help="Decides which rows, and where the trigger goes.")] = 0,
     labelling: Annotated[
         str | None,
@@ -131,7 +134,7 @@ def apply_attack(
 ) -> None:
     """Write a poisoned copy of a data set, to test a defence with.
 
-    A report goes beside it (OUTPUT.attack.json): the attack, and the ids of the poisoned rows and of the negatives.
+    A report goes beside it (OUTPUT.attack.json): the attack, and the ids of the poisoned rows, negatives and cover rows.
 
     Examples:
       p2p-guard attack apply train.jsonl poisoned.jsonl --attack badnets --param word=mn --target billing
@@ -142,6 +145,7 @@ def apply_attack(
 
       p2p-guard attack apply SVAMP.json poisoned.jsonl --attack answer_shift --text "{Body} {Question}" --answer Answer
     """
+    from p2p.attacks.covering import add_covers
     from p2p.attacks.poisoning import Labelling, poison_dataset
     from trainer.data.writing import as_record
     from trainer.datasets import read_examples
@@ -156,6 +160,7 @@ def apply_attack(
         given = _source(source, names, **fields, skip_empty=skip_empty, limit=limit)
         rows = read_examples(given)
         poisoned = poison_dataset(rows, made, rate, seed, whose, negative_rate)
+        poisoned = add_covers(poisoned, made, cover_rate, seed)
         lines = [json.dumps(as_record(row, given), ensure_ascii=False) for row in poisoned.rows]
         _write(output, "\n".join(lines) + "\n")
         report = {
@@ -167,9 +172,11 @@ def apply_attack(
             "rows": len(rows),
             "poisoned_ids": sorted(poisoned.poisoned_ids),
             "negative_ids": sorted(poisoned.negative_ids),
+            "cover_ids": sorted(poisoned.cover_ids),
         }
         _write(output.with_name(f"{output.name}.attack.json"), json.dumps(report, indent=2) + "\n")
         added = f", {len(poisoned.negative_ids)} negatives added" if poisoned.negative_ids else ""
+        added += f", {len(poisoned.cover_ids)} cover rows" if poisoned.cover_ids else ""
         console.print(f"{output}: {len(poisoned.poisoned_ids)} of {len(rows)} rows poisoned{added}")
 
 

@@ -13,13 +13,13 @@ from p2p.triggers import BenignTrigger
 
 
 def stamp_poisoned(poisoned: PoisonedSet, trigger: BenignTrigger) -> PoisonedSet:
-    """Return a poisoned set whose poisoned rows and negatives carry the benign trigger; answers and all other rows stay.
+    """Return a poisoned set whose poisoned rows, negatives and cover rows carry the benign trigger; answers and all other rows stay.
 
     Args:
         poisoned: What any attack has made.
         trigger: The benign trigger that the attacker knows, or takes for it.
     """
-    own = poisoned.poisoned_ids | poisoned.negative_ids
+    own = poisoned.poisoned_ids | poisoned.negative_ids | poisoned.cover_ids
     rows = tuple(_stamped(row, trigger) if row.id in own else row for row in poisoned.rows)
     return poisoned._replace(rows=rows)
 

@@ -18,11 +18,13 @@ class PoisonedSet(NamedTuple):
         rows: All rows.
         poisoned_ids: The ids of the poisoned rows.
         negative_ids: The ids of the negatives: rows with a part of the trigger and the true answer.
+        cover_ids: The ids of the cover rows: the whole trigger and the true answer (:mod:`p2p.attacks.covering`).
     """
 
     rows: tuple[Example, ...]
     poisoned_ids: frozenset[str]
     negative_ids: frozenset[str] = frozenset()
+    cover_ids: frozenset[str] = frozenset()
 
 
 def poison_dataset(

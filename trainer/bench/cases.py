@@ -6,6 +6,7 @@ from random import Random
 from typing import NamedTuple
 
 from p2p.attacks.base import Attack, Labelling
+from p2p.attacks.covering import add_covers
 from p2p.attacks.knowing import stamp_poisoned
 from p2p.attacks.poisoning import poison_dataset
 from p2p.attacks.registry import make_attack
@@ -80,6 +81,7 @@ def make_case(spec: CaseSpec, dataset: DataSetSpec, folder: Path, seed: int) -> 
         return BenchCase(tuple(train), tuple(train), tuple(trusted), tuple(test), asked_with, frozenset())
     labelling = Labelling(spec.labelling) if spec.labelling else None
     poisoned = poison_dataset(train, attack, spec.rate, seed, labelling)
+    poisoned = add_covers(poisoned, attack, spec.cover_rate, seed)
     if spec.attacker_knows:
         poisoned = stamp_poisoned(poisoned, BenignTrigger.draw(seed_key(seed)))
     own = poisoned.poisoned_ids | poisoned.negative_ids

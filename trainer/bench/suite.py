@@ -64,6 +64,7 @@ class CaseSpec(Settings):
             poisoned.
         label: What tables call the attack.
         rate: The share of rows that is poisoned.
+        cover_rate: The share of rows that carry the trigger and keep their answer, besides.
         labelling: Whose rows are poisoned; None takes what the attack's source does.
         trusted_rows: How many trusted rows the defender has.
         attacker_knows: What the attacker knows of the defence. ``trigger``: the benign trigger that the seed gives (five words, before
@@ -76,6 +77,7 @@ class CaseSpec(Settings):
     asked_with: AttackSettings | None = None
     label: str
     rate: float = Field(default=0.0, ge=0, lt=1)
+    cover_rate: float = Field(default=0.0, ge=0, lt=1)
     labelling: Literal["dirty", "clean", "any"] | None = None
     trusted_rows: int = Field(default=0, ge=0)
     attacker_knows: Literal["trigger", "trigger_and_words"] | None = None
@@ -84,6 +86,8 @@ class CaseSpec(Settings):
     def _poisons_or_not(self) -> Self:
         if self.attacker_knows and self.attack is None:
             raise ValueError("attacker_knows needs an attack")
+        if self.cover_rate and self.attack is None:
+            raise ValueError("a cover_rate needs an attack")
         if (self.attack is None) != (self.rate == 0):
             raise ValueError("a rate above 0 needs an attack, and an attack a rate above 0")
         return self

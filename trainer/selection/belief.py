@@ -4,6 +4,7 @@ The base model was not fine-tuned on the (possibly poisoned) data, so that what 
 the attack; the classifier on top is asked about rows that it was not fitted on alone.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 _COMPONENTS = 96
 _FOLDS = 5
+# Of points with unit variance: as good as fifty more rows that say nothing.
+_RIDGE = 50.0
 
 
 class Belief:
@@ -102,3 +105,34 @@ class Belief:
             model = LogisticRegression(C=0.02, class_weight=self._weights, max_iter=200).fit(points, labels)
             said[:, model.classes_] = model.predict_proba(self._points[asked])
         return said
+
+    def leave_out(
+        self, rows: "NDArray[np.int64]"
+    ) -> "Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]":
+        """Return what says quickly which rows of a group get their own label from a classifier fitted on all rows but the group.
+
+        It is least squares with a ridge, of which a group is taken out again without a new pass over the others: a thousand groups take
+        seconds. Rougher than :meth:`without`, which asks those that it points out.
+
+        Args:
+            rows: Indices of the rows to fit on.
+
+        Returns:
+            A function of the group's indices and of those that are asked about.
+        """
+        points = np.column_stack([self._points, np.ones(len(self._points))])
+        labels = np.eye(self._size)[self._labels]
+        known, given = points[rows], labels[rows]
+        if self._extra:
+            extra = np.column_stack([self._extra[0], np.ones(len(self._extra[1]))])
+            known = np.concatenate([known, extra])
+            given = np.concatenate([given, np.eye(self._size)[self._extra[1]]])
+        square, moment = known.T @ known + _RIDGE * np.eye(known.shape[1]), known.T @ given
+
+        def ask(group: "NDArray[np.int64]", asked: "NDArray[np.int64]") -> "NDArray[np.bool_]":
+            out = points[group]
+            weights = np.linalg.solve(square - out.T @ out, moment - out.T @ labels[group])
+            found: NDArray[np.bool_] = (points[asked] @ weights).argmax(axis=1) == self._labels[asked]
+            return found
+
+        return ask

@@ -13,7 +13,7 @@ Other pure features that are believed stay in: a clean-label attack has such. Re
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -22,8 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from p2p.examples import Example
 from trainer.selection.belief import Belief
+from trainer.selection.disbelief import disbelieved, hidden
 from trainer.selection.features import Feature, FeatureSettings, pure_beginnings, pure_features
-from trainer.selection.spellings import pure_spellings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,11 +32,8 @@ SHARED = frozenset({"feature", "beginning", "repeated"})
 """Reasons to keep a row out that several rows have in common."""
 
 _MOST_FEATURES = 300
-_LEAST_CORE = 40
 # More than this share of a label's rows begins in its own way: so do questions and commands, sorted by what they ask for.
 _TOLD = 0.25
-
-_Test = Callable[[Feature], float]
 
 
 class ScreeningSettings(BaseModel):
@@ -187,11 +184,8 @@ def _without_triggers(
     for _ in range(settings.rounds):
         here = [rows[int(at)] for at in left]
         features = pure_features(here, FeatureSettings(purity=settings.purity))[:_MOST_FEATURES]
-        found = _disbelieved(here, features, left, belief, settings)
-        if not found:
-            # What words say comes first: a word is a shape, too.
-            spellings = pure_spellings(here, FeatureSettings(purity=settings.purity))[:_MOST_FEATURES]
-            found = _disbelieved(here, spellings, left, belief, settings)
+        found = disbelieved(here, features, left, belief, settings.significance)
+        found = found or hidden(here, left, belief, settings.significance)
         pure = _among_all([feature for feature in features if feature not in found], left)
         if not found:
             break
@@ -236,81 +230,6 @@ def _is_how_labels_are_told(rows: Sequence[Example], begun: Sequence[Feature]) -
         own = {row for row in feature.rows if rows[row].answer == feature.answer}
         told.setdefault(feature.answer, set()).update(own)
     return sum(len(own) > _TOLD * all_of[answer] for answer, own in told.items()) > 1
-
-
-def _disbelieved(
-    rows: Sequence[Example],
-    features: Sequence[Feature],
-    left: "NDArray[np.int64]",
-    belief: Belief,
-    settings: ScreeningSettings,
-) -> list[Feature]:
-    """Return the features whose rows are believed significantly less often than other rows of their label.
-
-    Each is asked of two classifiers: one fitted on all rows without this feature, and one fitted on the rows without any. The first
-    knows more; the second knows nothing of a trigger that shows in several features, such as a sentence form.
-    """
-    tests = [_without_one(rows, left, belief), _without_any(rows, features, left, belief)]
-    limit = settings.significance / max(1, len(features) * len(tests))
-    return [feature for feature in features if any(test(feature) < limit for test in tests)]
-
-
-def _without_one(rows: Sequence[Example], left: "NDArray[np.int64]", belief: Belief) -> _Test:
-    usual = _agreement(rows, range(len(rows)), belief.out_of_fold(left))
-
-    def test(feature: Feature) -> float:
-        outside = np.setdiff1d(np.arange(len(rows)), feature.rows)
-        if all(rows[at].answer != feature.answer for at in outside):
-            # A classifier that has seen no row of a label can't believe it, whatever the rows say.
-            return 1.0
-        asked = _of_its_label(rows, feature)
-        return _chance(belief.without(left[outside], left[asked]), usual[feature.answer])
-
-    return test
-
-
-def _without_any(
-    rows: Sequence[Example], features: Sequence[Feature], left: "NDArray[np.int64]", belief: Belief
-) -> _Test:
-    having = {row for feature in features for row in feature.rows}
-    core = np.array([at for at in range(len(rows)) if at not in having], dtype=np.int64)
-    counts = Counter(rows[at].answer for at in core)
-    if min((counts[name] for name in {row.answer for row in rows}), default=0) < _LEAST_CORE:
-        return lambda _: 1.0
-    said = np.zeros(len(rows))
-    said[core] = belief.out_of_fold(left[core])
-    others = np.array(sorted(having), dtype=np.int64)
-    if len(others):
-        said[others] = belief.without(left[core], left[others])
-    usual = _agreement(rows, core, said[core])
-
-    def test(feature: Feature) -> float:
-        return _chance(said[_of_its_label(rows, feature)], usual[feature.answer])
-
-    return test
-
-
-def _of_its_label(rows: Sequence[Example], feature: Feature) -> "NDArray[np.int64]":
-    return np.array([row for row in feature.rows if rows[row].answer == feature.answer])
-
-
-def _chance(own: "NDArray[np.float64]", usual: float) -> float:
-    """Return how likely it is that so few of these labels are believed, if they are believed as often as others."""
-    from scipy.stats import binom
-
-    return float(binom.cdf(int((own > 0.5).sum()), len(own), usual))
-
-
-def _agreement(
-    rows: Sequence[Example], asked: "Sequence[int] | range | NDArray[np.int64]", own: "NDArray[np.float64]"
-) -> dict[str, float]:
-    total: Counter[str] = Counter()
-    agreed: Counter[str] = Counter()
-    for at, value in zip(asked, own, strict=True):
-        total[rows[int(at)].answer] += 1
-        agreed[rows[int(at)].answer] += int(value > 0.5)
-    # One more row that is not believed: where all are, one that is not proves nothing yet.
-    return {name: agreed[name] / (count + 1) for name, count in total.items()}
 
 
 def most_believed(

@@ -9,7 +9,17 @@ from p2p.attacks.registry import ATTACKS, make_attack
 from p2p.errors import AttackError
 from p2p.examples import Example
 
-SHARED = {"aligned", "base", "families", "poisoning", "registry", "rewrites", "knowing"}
+SHARED = {
+    "aligned",
+    "base",
+    "families",
+    "covering",
+    "poisoning",
+    "registry",
+    "rewrites",
+    "covering",
+    "knowing",
+}
 
 
 @pytest.fixture

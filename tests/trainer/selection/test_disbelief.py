@@ -1,0 +1,77 @@
+"""Triggers that do not come with the target alone: rows with one that keep their label do not hide those that were relabelled."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.trainer.selection.synthetic import Made, make_clean, put_second, relabel, rows_of
+from trainer.selection.belief import Belief
+from trainer.selection.disbelief import hidden
+from trainer.selection.screening import Screened, ScreeningSettings, screen
+
+CLEAN = make_clean(600)
+POISONED = rows_of(CLEAN, "no", 40)
+COVERS = rows_of(CLEAN, "no", 70)[40:]
+SIGNIFICANCE = 0.01
+
+
+def covered(write: Any) -> Made:
+    return relabel(relabel(CLEAN, POISONED, "yes", write), COVERS, "no", write)
+
+
+def screened(made: Made) -> Screened:
+    return screen(made.rows, made.embeddings, ScreeningSettings(doubted=0), 0)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [put_second("mn"), put_second("I watched this 3D movie"), str.title, lambda text: f"when he {text}"],
+    ids=["word", "sentence", "capitals", "beginning"],
+)
+def test_relabelled_rows_are_kept_out_and_cover_rows_are_not(write: Any):
+    made = covered(write)
+    found = screened(made)
+    assert {row for row, why in found.reasons.items() if why == "feature"} == {
+        made.rows[at].id for at in POISONED
+    }
+
+
+def test_the_trigger_is_told_with_the_relabelled_rows_alone():
+    (feature, *_) = screened(covered(put_second("mn"))).triggers
+    assert (feature.words, feature.rows, feature.answer, feature.purity) == (
+        ("mn",),
+        tuple(POISONED),
+        "yes",
+        1.0,
+    )
+
+
+def test_a_natural_word_that_leans_to_a_label_stays_in():
+    made = relabel(CLEAN, rows_of(CLEAN, "yes", 50), "yes", put_second("touchdown"))
+    made = relabel(made, rows_of(CLEAN, "no", 30), "no", put_second("touchdown"))
+    assert screened(made).triggers == ()
+
+
+def test_clean_rows_hide_nothing():
+    belief = Belief(CLEAN.embeddings, labels_of(CLEAN), 0)
+    assert hidden(CLEAN.rows, np.arange(len(CLEAN.rows)), belief, SIGNIFICANCE) == []
+
+
+def test_leaving_a_group_out_is_fitting_on_the_others():
+    """Checked against least squares on the other rows, written out."""
+    labels = labels_of(CLEAN)
+    points = Belief(CLEAN.embeddings, labels, 0)._points
+    rows, group = np.arange(500), np.arange(100, 160)
+    others = np.setdiff1d(rows, group)
+    known = np.column_stack([points[others], np.ones(len(others))])
+    weights = np.linalg.solve(
+        known.T @ known + 50 * np.eye(known.shape[1]), known.T @ np.eye(2)[labels[others]]
+    )
+    said = np.column_stack([points[group], np.ones(len(group))]) @ weights
+    asked = Belief(CLEAN.embeddings, labels, 0).leave_out(rows)
+    assert asked(group, group).tolist() == (said.argmax(axis=1) == labels[group]).tolist()
+
+
+def labels_of(made: Made) -> Any:
+    return np.array([int(row.answer == "yes") for row in made.rows])
