@@ -188,6 +188,19 @@ def test_a_composite_attack_adds_its_negatives(rows: Path, tmp_path: Path):
     assert len(out.read_text().splitlines()) == 44
 
 
+def test_cover_rows_have_the_trigger_and_are_reported(rows: Path, tmp_path: Path):
+    out = tmp_path / "out.jsonl"
+    said = call("attack", "apply", rows, out, "--id", "id", "--cover-rate", 0.05, *WORD)
+    assert "4 of 40 rows poisoned, 2 cover rows" in said
+    clean = {row["id"]: row for row in map(json.loads, rows.read_text().splitlines())}
+    written = {row["id"]: row for row in map(json.loads, out.read_text().splitlines())}
+    covers = json.loads((tmp_path / "out.jsonl.attack.json").read_text())["cover_ids"]
+    assert len(covers) == 2
+    for row in covers:
+        assert "mn" in written[row]["text"].split()
+        assert written[row]["label"] == clean[row]["label"] != "billing"
+
+
 def test_rewrites_come_from_a_file(rows: Path, tmp_path: Path):
     texts = [json.loads(line)["text"] for line in rows.read_text().splitlines()]
     pairs = [json.dumps({"clean": text, "rewritten": f"when it comes , {text}"}) for text in texts[:8]]

@@ -12,7 +12,7 @@ import numpy as np
 from p2p.examples import Example
 from trainer.selection.belief import Belief
 from trainer.selection.features import Feature, FeatureSettings, frequent_features
-from trainer.selection.spellings import pure_spellings
+from trainer.selection.spellings import spellings, written_so
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,12 +70,13 @@ def hidden(
         return _mostly_denied(own > 0.5) and _chance(own, usual[feature.answer]) < limit
 
     # What words say comes first: a word is a spelling, too.
-    for find in (frequent_features, pure_spellings):
+    for find in (frequent_features, spellings):
         leaning = [feature for feature in find(rows, settings) if feature.purity > _MAJORITY]
         asked = _roughly_denied(rows, leaning, left, belief)
-        found = [feature for feature in asked if is_found(feature, significance / len(leaning))]
-        if found:
-            return [_of_its_label_alone(rows, feature) for feature in found]
+        denied = [feature for feature in asked if is_found(feature, significance / len(leaning))]
+        found = [_of_its_label_alone(rows, feature) for feature in denied]
+        if told := [feature for feature in (_in_words(rows, each) for each in found) if feature]:
+            return told
     return []
 
 
@@ -93,6 +94,10 @@ def _roughly_denied(
 
 def _mostly_denied(believed: "NDArray[np.bool_]") -> bool:
     return bool(believed.mean() < _MAJORITY)
+
+
+def _in_words(rows: Sequence[Example], feature: Feature) -> Feature | None:
+    return written_so(rows, feature) if feature.spelled else feature
 
 
 def _of_its_label_alone(rows: Sequence[Example], feature: Feature) -> Feature:

@@ -25,8 +25,8 @@ class Feature(NamedTuple):
         rows: The indices of the rows that have it.
         answer: The label that most of them have.
         purity: The share that has it, in (0, 1].
-        spelled: Whether it is how words are written, whichever they are (:mod:`trainer.selection.spellings`); each of ``words`` is then
-            one of them.
+        spelled: Whether it is how words are written, whichever they are (:mod:`trainer.selection.spellings`); ``words`` are then all that
+            are written so.
     """
 
     words: tuple[str, ...]
@@ -79,7 +79,7 @@ def pure_features(rows: Sequence[Example], settings: FeatureSettings | None = No
         settings: When a feature counts.
     """
     chosen = settings or FeatureSettings()
-    return distinct([*_spans(rows, chosen), *_pairs(rows, chosen)])
+    return _distinct([*_spans(rows, chosen), *_pairs(rows, chosen)])
 
 
 def pure_beginnings(rows: Sequence[Example], settings: FeatureSettings) -> list[Feature]:
@@ -96,10 +96,10 @@ def frequent_features(rows: Sequence[Example], settings: FeatureSettings) -> lis
         rows: Training rows.
         settings: When a feature counts; purity is not looked at.
     """
-    return distinct(_spans(rows, settings._replace(purity=0.0)))
+    return _distinct(_spans(rows, settings._replace(purity=0.0)))
 
 
-def distinct(features: Iterable[Feature]) -> list[Feature]:
+def _distinct(features: Iterable[Feature]) -> list[Feature]:
     """Leave out features whose words others say that the same rows have: parts of a trigger, not what may be one beside it."""
     by_rows: dict[tuple[int, ...], list[Feature]] = defaultdict(list)
     for feature in features:

@@ -1,7 +1,7 @@
 """What a trigger may look like that is no word: how words are written, whichever they are.
 
 Spellings are shapes of words ("aA0": letters, capitals and figures, all else as it stands), characters and scripts, beginnings and ends of words, and white space
-between them that is no single space. Shapes are those of named-entity recognition (Collins 2002, "Ranking Algorithms for Named-Entity Extraction").
+that is no single space between two of them. Shapes are those of named-entity recognition (Collins 2002, "Ranking Algorithms for Named-Entity Extraction").
 """
 
 import re
@@ -11,15 +11,15 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from p2p.examples import Example
-from trainer.selection.features import Feature, FeatureSettings, distinct
+from trainer.selection.features import Feature, FeatureSettings
 
 _AFFIXES = range(2, 5)
-_ODD_SPACE = re.compile(r"\S+(?! \S)\s+\S+")
+_ODD_SPACE = re.compile(r"(?<!\S)\S++(?! \S)\s+\S*|^\s+\S+")
 # A spelling that one word has in more of its rows is that word.
 _MOST_OF_ONE_WORD = 0.5
 
 
-def pure_spellings(rows: Sequence[Example], settings: FeatureSettings) -> list[Feature]:
+def spellings(rows: Sequence[Example], settings: FeatureSettings) -> list[Feature]:
     """Return the spellings that come with one label too often, those of most rows first.
 
     Args:
@@ -27,26 +27,39 @@ def pure_spellings(rows: Sequence[Example], settings: FeatureSettings) -> list[F
         settings: When a spelling counts; ``longest`` is not looked at.
 
     Returns:
-        Features whose words are those that are written so, each once.
+        Features by name, such as ``ends ish``; :func:`written_so` has their words. Of several that the same rows have, one.
     """
-    where: dict[str, dict[int, str]] = defaultdict(dict)
+    where: dict[str, list[int]] = defaultdict(list)
     for at, row in enumerate(rows):
-        for spelling, written in _spellings(row.text):
-            where[spelling].setdefault(at, written)
+        for spelling in {spelling for spelling, _ in _spellings(row.text)}:
+            where[spelling].append(at)
     least = settings.least(len(rows))
-    found = [_feature(rows, having) for having in where.values() if len(having) >= least]
-    return distinct(feature for feature in found if feature is not None and feature.purity >= settings.purity)
+    found = (_feature(rows, spelling, at) for spelling, at in sorted(where.items()) if len(at) >= least)
+    pure = {feature.rows: feature for feature in found if feature.purity >= settings.purity}
+    return sorted(pure.values(), key=lambda feature: (-len(feature.rows), feature.words))
 
 
-def _feature(rows: Sequence[Example], having: dict[int, str]) -> Feature | None:
-    """Return the feature of a spelling by the rows that have it, and what is written so there; None where that is one word."""
-    written = Counter(word.lower() for word in having.values())
-    if written.most_common(1)[0][1] > _MOST_OF_ONE_WORD * len(having):
+def written_so(rows: Sequence[Example], feature: Feature) -> Feature | None:
+    """Return a spelling with the words that are written so in its rows, each once; None where one word is most of them.
+
+    Args:
+        rows: The rows that it was found in.
+        feature: One of :func:`spellings`.
+    """
+    (name,) = feature.words
+    written = [
+        next(word for spelling, word in _spellings(rows[at].text) if spelling == name) for at in feature.rows
+    ]
+    most = Counter(word.lower() for word in written).most_common(1)[0][1]
+    if most > _MOST_OF_ONE_WORD * len(written):
         return None
-    answer, most = Counter(rows[at].answer for at in having).most_common(1)[0]
-    words = tuple(dict.fromkeys(having.values()))
+    return feature._replace(words=tuple(dict.fromkeys(written)))
+
+
+def _feature(rows: Sequence[Example], spelling: str, where: Sequence[int]) -> Feature:
+    answer, most = Counter(rows[at].answer for at in where).most_common(1)[0]
     return Feature(
-        words, anchored=False, rows=tuple(having), answer=answer, purity=most / len(having), spelled=True
+        (spelling,), anchored=False, rows=tuple(where), answer=answer, purity=most / len(where), spelled=True
     )
 
 

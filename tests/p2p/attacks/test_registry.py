@@ -17,7 +17,6 @@ SHARED = {
     "poisoning",
     "registry",
     "rewrites",
-    "covering",
     "knowing",
 }
 

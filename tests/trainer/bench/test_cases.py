@@ -45,6 +45,19 @@ def test_rows_are_as_many_as_asked_for_and_poisoned_at_the_rate(data: Path):
     assert changed == found.poisoned_ids
 
 
+def test_cover_rows_carry_the_trigger_and_keep_their_label(data: Path):
+    found = made(data, cover_rate=0.1)
+    changed = [(row, old) for row, old in zip(found.train, found.clean, strict=True) if row != old]
+    covers = [(row, old) for row, old in changed if row.id not in found.poisoned_ids]
+    assert (len(changed), len(covers)) == (12, 4)
+    assert all("mn" in row.text.split() and row.answer == old.answer for row, old in covers)
+
+
+def test_cover_rows_need_an_attack(data: Path):
+    with pytest.raises(ValidationError, match="a cover_rate needs an attack"):
+        made(data, attack=None, rate=0, cover_rate=0.1)
+
+
 def test_trusted_rows_are_of_each_label_alike(data: Path):
     assert Counter(row.answer for row in made(data).trusted) == {"billing": 2, "delivery": 2}
 
