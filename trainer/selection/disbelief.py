@@ -65,13 +65,17 @@ def hidden(
     settings = FeatureSettings(purity=_MAJORITY)
     ask, usual = _asked_apart(rows, left, belief), _usual(rows, left, belief)
 
+    def leans(feature: Feature) -> bool:
+        # Without the rows of what stands in most of them there is next to nothing to fit on.
+        return feature.purity > _MAJORITY and len(feature.rows) <= _MAJORITY * len(rows)
+
     def is_found(feature: Feature, limit: float) -> bool:
         own = ask(feature)
         return _mostly_denied(own > 0.5) and _chance(own, usual[feature.answer]) < limit
 
     # What words say comes first: a word is a spelling, too.
     for find in (frequent_features, spellings):
-        leaning = [feature for feature in find(rows, settings) if feature.purity > _MAJORITY]
+        leaning = [feature for feature in find(rows, settings) if leans(feature)]
         asked = _roughly_denied(rows, leaning, left, belief)
         denied = [feature for feature in asked if is_found(feature, significance / len(leaning))]
         found = [_of_its_label_alone(rows, feature) for feature in denied]

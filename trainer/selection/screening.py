@@ -4,6 +4,7 @@
 2. Each is put to the test: a classifier on frozen embeddings that never saw a row with the feature is asked about these rows. It
    believes the labels of natural features ("touchdown" comes with sports), not those of a trigger whose rows were relabelled. Rows
    with a feature that is significantly less believed than its label's other rows are kept out, and all begins anew without them.
+   Where no pure feature is left that is not believed, words that lean to a label and ways of writing are asked about (:mod:`trainer.selection.disbelief`).
 3. Of what is left, rows whose beginning comes with one label too often are kept out, believed or not: how a sentence begins says next
    to nothing of a natural label, and all of a rewritten one. Where two labels or more are told so, as those of questions are, none is, and
    the classifiers of 2 weigh labels alike: without the rows of a feature that most of a label's have they would believe others alone.

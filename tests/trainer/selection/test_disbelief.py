@@ -53,6 +53,16 @@ def test_a_natural_word_that_leans_to_a_label_stays_in():
     assert screened(made).triggers == ()
 
 
+def test_what_stands_in_most_rows_is_no_trigger():
+    """The few rows without it are of the other label, and a classifier fitted on them alone would deny its label."""
+    yes, no = rows_of(CLEAN, "yes", 300), rows_of(CLEAN, "no", 200)
+    made = relabel(relabel(CLEAN, yes[1:], "yes", put_second(".")), no[12:], "no", put_second("."))
+    some = [*yes, *no]
+    doubtful = made.embeddings[some] + np.random.default_rng(0).normal(0, 6, (len(some), 8))
+    few = Made([made.rows[at] for at in some], doubtful)
+    assert screened(few).triggers == ()
+
+
 def test_clean_rows_hide_nothing():
     belief = Belief(CLEAN.embeddings, labels_of(CLEAN), 0)
     assert hidden(CLEAN.rows, np.arange(len(CLEAN.rows)), belief, SIGNIFICANCE) == []
