@@ -423,6 +423,15 @@ class TrainConfig(Settings):
         return self
 
     @model_validator(mode="after")
+    def _has_an_adapter_to_keep_a_share_of(self) -> Self:
+        if self.from_adapter is None and self.from_adapter_share != KEPT_SHARE:
+            raise ValueError(
+                "from_adapter_share says how much of from_adapter is kept, which is missing: give it "
+                "(`--from-adapter DIR`), or leave the share out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _has_clauses_to_begin_with(self) -> Self:
         screens = self.task.kind == "classification" and self.selection.method is not SelectionMethod.RANDOM
         if self.repoison.openings and not (screens and self.data.train and not self.data.stream):

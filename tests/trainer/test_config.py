@@ -135,6 +135,7 @@ def test_trusted_rows_alone_are_enough(tmp_path: Path):
     ("change", "said"),
     [
         ({"training": {"consistency": 1, "packing": True}}, "set training.packing to false"),
+        ({"from_adapter_share": 0.5}, "from_adapter is kept, which is missing"),
         (
             {
                 "training": {"consistency": 1},
