@@ -27,6 +27,9 @@ class Belief:
         seed: Decides the folds.
         extra: Rows whose labels are known to be right, with their embeddings; always fitted on, never asked about.
         balanced: Whether labels weigh the same, however many rows of each a classifier is fitted on.
+
+    Attributes:
+        labels: The given labels' indices.
     """
 
     def __init__(
@@ -45,7 +48,7 @@ class Belief:
         size = min(_COMPONENTS, *embeddings.shape)
         reduce = PCA(size, whiten=True, svd_solver="randomized", random_state=seed)
         self._points: NDArray[np.float64] = reduce.fit_transform(scaled.transform(embeddings))
-        self._labels = labels
+        self.labels = labels
         self._seed = seed
         self._weights = "balanced" if balanced else None
         self._size = 1 + int(max([*labels.tolist(), *(extra[1].tolist() if extra else [])]))
@@ -62,13 +65,18 @@ class Belief:
         Returns:
             Shape ``(len(rows),)``, in [0, 1].
         """
+        own: NDArray[np.float64] = self.labels_out_of_fold(rows)[np.arange(len(rows)), self.labels[rows]]
+        return own
+
+    def labels_out_of_fold(self, rows: "NDArray[np.int64]") -> "NDArray[np.float64]":
+        """Return the probability of every label for each row, likewise; shape ``(len(rows), labels)``."""
         order = np.random.default_rng(self._seed).permutation(len(rows))
-        own = np.zeros(len(rows))
+        said = np.zeros((len(rows), self._size))
         for fold in range(_FOLDS):
             asked = order[fold::_FOLDS]
             fitted_on = np.setdiff1d(order, asked)
-            own[asked] = self.without(rows[fitted_on], rows[asked])
-        return own
+            said[asked] = self.of_labels(rows[fitted_on], rows[asked])
+        return said
 
     def without(self, fitted_on: "NDArray[np.int64]", asked: "NDArray[np.int64]") -> "NDArray[np.float64]":
         """Return the probability of each asked row's own label, from a classifier fitted on other rows.
@@ -78,7 +86,7 @@ class Belief:
             asked: Indices of the rows to ask about.
         """
         said = self.of_labels(fitted_on, asked)
-        own: NDArray[np.float64] = said[np.arange(len(asked)), self._labels[asked]]
+        own: NDArray[np.float64] = said[np.arange(len(asked)), self.labels[asked]]
         return own
 
     def of_labels(self, fitted_on: "NDArray[np.int64]", asked: "NDArray[np.int64]") -> "NDArray[np.float64]":
@@ -91,7 +99,7 @@ class Belief:
         Returns:
             Shape ``(len(asked), labels)``; 0 for a label that no row fitted on has.
         """
-        points, labels = self._points[fitted_on], self._labels[fitted_on]
+        points, labels = self._points[fitted_on], self.labels[fitted_on]
         if self._extra:
             points = np.concatenate([points, self._extra[0]])
             labels = np.concatenate([labels, self._extra[1]])
@@ -121,7 +129,7 @@ class Belief:
             A function of the group's indices and of those that are asked about.
         """
         points = np.column_stack([self._points, np.ones(len(self._points))])
-        labels = np.eye(self._size)[self._labels]
+        labels = np.eye(self._size)[self.labels]
         known, given = points[rows], labels[rows]
         if self._extra:
             extra = np.column_stack([self._extra[0], np.ones(len(self._extra[1]))])
@@ -132,7 +140,7 @@ class Belief:
         def ask(group: "NDArray[np.int64]", asked: "NDArray[np.int64]") -> "NDArray[np.bool_]":
             out = points[group]
             weights = np.linalg.solve(square - out.T @ out, moment - out.T @ labels[group])
-            found: NDArray[np.bool_] = (points[asked] @ weights).argmax(axis=1) == self._labels[asked]
+            found: NDArray[np.bool_] = (points[asked] @ weights).argmax(axis=1) == self.labels[asked]
             return found
 
         return ask

@@ -5,7 +5,7 @@ A natural feature ("touchdown" comes with sports) is believed; one whose rows an
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _LEAST_CORE = 40
 _MAJORITY = 0.5
+# A classifier that gives fewer of a label's rows theirs may deny what it doesn't know: "£" of bills, in customer messages.
+_KNOWN = 0.8
 
 _Test = Callable[[Feature], float]
 
@@ -48,56 +50,110 @@ def disbelieved(
 
 
 def hidden(
-    rows: Sequence[Example], left: "NDArray[np.int64]", belief: Belief, significance: float
+    rows: Sequence[Example],
+    left: "NDArray[np.int64]",
+    belief: Belief,
+    significance: float,
+    purity: float,
 ) -> list[Feature]:
-    """Return features that are not pure, or no words at all, and whose rows of their label are for the most part not believed; those rows alone.
+    """Return features that are not pure, or no words at all, and whose rows of their label look like rows of other labels; those rows alone.
 
     An attacker may let some rows with his trigger keep their label (cover rows; Qi et al. 2023, "Revisiting the Assumption of Latent
-    Separability for Backdoor Defenses"). What comes with one label more often than not is mostly natural; so the classifier must
-    deny most of these labels, which natural features hardly bring about.
+    Separability for Backdoor Defenses"). What comes with one label more often than not is mostly natural, and may be what a classifier
+    that never saw it needs to tell the label. So its rows must be given their label significantly less often than other rows of the label are, *and*
+    no more often than rows of other labels are, by a classifier that gives four of five rows of the label theirs.
 
     Args:
         rows: The rows that are left.
         left: Their indices among all rows.
         belief: Fits classifiers.
         significance: As for :func:`disbelieved`.
+        purity: From which share on a feature is pure: spellings that are may come with a label that the classifier tells less well.
     """
-    settings = FeatureSettings(purity=_MAJORITY)
-    ask, usual = _asked_apart(rows, left, belief), _usual(rows, left, belief)
+    settings, known = FeatureSettings(purity=_MAJORITY), _Known.of(rows, left, belief)
 
     def leans(feature: Feature) -> bool:
         # Without the rows of what stands in most of them there is next to nothing to fit on.
-        return feature.purity > _MAJORITY and len(feature.rows) <= _MAJORITY * len(rows)
-
-    def is_found(feature: Feature, limit: float) -> bool:
-        own = ask(feature)
-        return _mostly_denied(own > 0.5) and _chance(own, usual[feature.answer]) < limit
+        small = len(feature.rows) <= _MAJORITY * len(rows)
+        is_pure = feature.purity >= purity
+        told = known.right[feature.answer] >= (_MAJORITY if is_pure else _KNOWN)
+        # Pure words were asked about before.
+        return small and told and feature.purity > _MAJORITY and (feature.spelled or not is_pure)
 
     # What words say comes first: a word is a spelling, too.
     for find in (frequent_features, spellings):
         leaning = [feature for feature in find(rows, settings) if leans(feature)]
-        asked = _roughly_denied(rows, leaning, left, belief)
-        denied = [feature for feature in asked if is_found(feature, significance / len(leaning))]
-        found = [_of_its_label_alone(rows, feature) for feature in denied]
+        found = [
+            _of_its_label_alone(rows, feature)
+            for feature in _roughly_denied(rows, leaning, left, belief)
+            if known.takes_for_others(
+                feature, _given(rows, feature, left, belief), significance, len(leaning)
+            )
+        ]
         if told := [feature for feature in (_in_words(rows, each) for each in found) if feature]:
             return told
     return []
+
+
+class _Known(NamedTuple):
+    """How well labels are told out of fold.
+
+    Attributes:
+        right: The share of each label's rows that is given it.
+        wrong: The share of all other rows that is given it.
+    """
+
+    right: dict[str, float]
+    wrong: dict[str, float]
+
+    @classmethod
+    def of(cls, rows: Sequence[Example], left: "NDArray[np.int64]", belief: Belief) -> "_Known":
+        said, labels = belief.labels_out_of_fold(left).argmax(axis=1), belief.labels[left]
+        names = {row.answer: label for row, label in zip(rows, labels.tolist(), strict=True)}
+        return cls(
+            {name: float((said[labels == label] == label).mean()) for name, label in names.items()},
+            # One more row that is given it: where none is, one that is proves nothing yet.
+            {
+                name: float((said[labels != label] == label).sum() + 1) / (1 + int((labels != label).sum()))
+                for name, label in names.items()
+            },
+        )
+
+    def takes_for_others(
+        self, feature: Feature, given: "NDArray[np.bool_]", significance: float, tests: int
+    ) -> bool:
+        """Whether so few of a feature's rows are given its label as of other labels' rows, and significantly fewer than of its own."""
+        from scipy.stats import binom
+
+        count, size = int(given.sum()), len(given)
+        as_its_own = float(binom.cdf(count, size, self.right[feature.answer]))
+        as_others = float(binom.sf(count - 1, size, self.wrong[feature.answer]))
+        return as_its_own < significance / tests and as_others >= significance
+
+
+def _given(
+    rows: Sequence[Example], feature: Feature, left: "NDArray[np.int64]", belief: Belief
+) -> "NDArray[np.bool_]":
+    """Return which rows of a feature's label are given it by a classifier that never saw a row with the feature."""
+    outside, asked = np.setdiff1d(np.arange(len(rows)), feature.rows), left[_of_its_label(rows, feature)]
+    found: NDArray[np.bool_] = belief.of_labels(left[outside], asked).argmax(axis=1) == belief.labels[asked]
+    return found
 
 
 def _roughly_denied(
     rows: Sequence[Example], features: Sequence[Feature], left: "NDArray[np.int64]", belief: Belief
 ) -> list[Feature]:
     """Return the features most of whose rows of their label a quick classifier denies that never saw a row with the feature."""
-    ask = belief.leave_out(left)
-    return [
-        feature
-        for feature in features
-        if _mostly_denied(ask(left[list(feature.rows)], left[_of_its_label(rows, feature)]))
-    ]
+    ask, counts = belief.leave_out(left), Counter(row.answer for row in rows)
 
+    def is_denied(feature: Feature) -> bool:
+        own = _of_its_label(rows, feature)
+        # A classifier that has seen no row of a label can't give it.
+        return len(own) < counts[feature.answer] and bool(
+            ask(left[list(feature.rows)], left[own]).mean() < _MAJORITY
+        )
 
-def _mostly_denied(believed: "NDArray[np.bool_]") -> bool:
-    return bool(believed.mean() < _MAJORITY)
+    return [feature for feature in features if is_denied(feature)]
 
 
 def _in_words(rows: Sequence[Example], feature: Feature) -> Feature | None:
@@ -110,28 +166,17 @@ def _of_its_label_alone(rows: Sequence[Example], feature: Feature) -> Feature:
 
 
 def _without_one(rows: Sequence[Example], left: "NDArray[np.int64]", belief: Belief) -> _Test:
-    ask, usual = _asked_apart(rows, left, belief), _usual(rows, left, belief)
-    return lambda feature: _chance(ask(feature), usual[feature.answer])
+    usual = _agreement(rows, range(len(rows)), belief.out_of_fold(left))
 
-
-def _usual(rows: Sequence[Example], left: "NDArray[np.int64]", belief: Belief) -> dict[str, float]:
-    return _agreement(rows, range(len(rows)), belief.out_of_fold(left))
-
-
-def _asked_apart(
-    rows: Sequence[Example], left: "NDArray[np.int64]", belief: Belief
-) -> "Callable[[Feature], NDArray[np.float64]]":
-    """Return what asks a classifier that never saw a row with a feature how probable the labels of those rows are that have its label."""
-
-    def ask(feature: Feature) -> "NDArray[np.float64]":
+    def test(feature: Feature) -> float:
         outside = np.setdiff1d(np.arange(len(rows)), feature.rows)
-        asked = _of_its_label(rows, feature)
         if all(rows[at].answer != feature.answer for at in outside):
             # A classifier that has seen no row of a label can't believe it, whatever the rows say.
-            return np.ones(len(asked))
-        return belief.without(left[outside], left[asked])
+            return 1.0
+        asked = _of_its_label(rows, feature)
+        return _chance(belief.without(left[outside], left[asked]), usual[feature.answer])
 
-    return ask
+    return test
 
 
 def _without_any(

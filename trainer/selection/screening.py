@@ -186,7 +186,7 @@ def _without_triggers(
         here = [rows[int(at)] for at in left]
         features = pure_features(here, FeatureSettings(purity=settings.purity))[:_MOST_FEATURES]
         found = disbelieved(here, features, left, belief, settings.significance)
-        found = found or hidden(here, left, belief, settings.significance)
+        found = found or hidden(here, left, belief, settings.significance, settings.purity)
         pure = _among_all([feature for feature in features if feature not in found], left)
         if not found:
             break

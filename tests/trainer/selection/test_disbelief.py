@@ -65,7 +65,7 @@ def test_what_stands_in_most_rows_is_no_trigger():
 
 def test_clean_rows_hide_nothing():
     belief = Belief(CLEAN.embeddings, labels_of(CLEAN), 0)
-    assert hidden(CLEAN.rows, np.arange(len(CLEAN.rows)), belief, SIGNIFICANCE) == []
+    assert hidden(CLEAN.rows, np.arange(len(CLEAN.rows)), belief, SIGNIFICANCE, 0.9) == []
 
 
 def test_leaving_a_group_out_is_fitting_on_the_others():
