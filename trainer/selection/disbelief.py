@@ -61,7 +61,7 @@ def hidden(
     An attacker may let some rows with his trigger keep their label (cover rows; Qi et al. 2023, "Revisiting the Assumption of Latent
     Separability for Backdoor Defenses"). What comes with one label more often than not is mostly natural, and may be what a classifier
     that never saw it needs to tell the label. So its rows must be given their label significantly less often than other rows of the label are, *and*
-    no more often than rows of other labels are, by a classifier that gives four of five rows of the label theirs.
+    nearer to as often as rows of other labels are, by a classifier that gives four of five rows of the label theirs.
 
     Args:
         rows: The rows that are left.
@@ -108,7 +108,8 @@ class _Known(NamedTuple):
 
     @classmethod
     def of(cls, rows: Sequence[Example], left: "NDArray[np.int64]", belief: Belief) -> "_Known":
-        said, labels = belief.labels_out_of_fold(left).argmax(axis=1), belief.labels[left]
+        said = belief.labels_out_of_fold(left).argmax(axis=1)
+        labels = belief.labels[left]
         names = {row.answer: label for row, label in zip(rows, labels.tolist(), strict=True)}
         return cls(
             {name: float((said[labels == label] == label).mean()) for name, label in names.items()},
@@ -122,13 +123,12 @@ class _Known(NamedTuple):
     def takes_for_others(
         self, feature: Feature, given: "NDArray[np.bool_]", significance: float, tests: int
     ) -> bool:
-        """Whether so few of a feature's rows are given its label as of other labels' rows, and significantly fewer than of its own."""
+        """Whether significantly fewer of a feature's rows are given its label than of the label's, and so few that they are nearer to other labels' rows."""
         from scipy.stats import binom
 
-        count, size = int(given.sum()), len(given)
-        as_its_own = float(binom.cdf(count, size, self.right[feature.answer]))
-        as_others = float(binom.sf(count - 1, size, self.wrong[feature.answer]))
-        return as_its_own < significance / tests and as_others >= significance
+        right, wrong = self.right[feature.answer], self.wrong[feature.answer]
+        by_chance = float(binom.cdf(int(given.sum()), len(given), right))
+        return by_chance < significance / tests and bool(given.mean() < (right + wrong) / 2)
 
 
 def _given(
@@ -136,7 +136,8 @@ def _given(
 ) -> "NDArray[np.bool_]":
     """Return which rows of a feature's label are given it by a classifier that never saw a row with the feature."""
     outside, asked = np.setdiff1d(np.arange(len(rows)), feature.rows), left[_of_its_label(rows, feature)]
-    found: NDArray[np.bool_] = belief.of_labels(left[outside], asked).argmax(axis=1) == belief.labels[asked]
+    said = belief.of_labels(left[outside], asked).argmax(axis=1)
+    found: NDArray[np.bool_] = said == belief.labels[asked]
     return found
 
 
