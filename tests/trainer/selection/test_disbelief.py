@@ -63,6 +63,20 @@ def test_what_stands_in_most_rows_is_no_trigger():
     assert screened(few).triggers == ()
 
 
+def test_of_a_label_that_is_told_badly_nothing_is_taken_for_a_trigger():
+    """Then a natural word that the classifier does not know looks like one: it denies its rows as it does many others."""
+    made = covered(put_second("mn"))
+    doubtful = made.embeddings + np.random.default_rng(0).normal(0, 7.0, made.embeddings.shape)
+    belief = Belief(doubtful, labels_of(made), 0)
+    everything = np.arange(len(made.rows))
+    said = belief.labels_out_of_fold(everything).argmax(axis=1)
+    assert 0.5 < (said == belief.labels)[belief.labels == 1].mean() < 0.8
+    assert hidden(made.rows, everything, belief, SIGNIFICANCE, purity=0.9) == []
+    assert hidden(
+        made.rows, everything, Belief(made.embeddings, labels_of(made), 0), SIGNIFICANCE, purity=0.9
+    )
+
+
 def test_clean_rows_hide_nothing():
     belief = Belief(CLEAN.embeddings, labels_of(CLEAN), 0)
     assert hidden(CLEAN.rows, np.arange(len(CLEAN.rows)), belief, SIGNIFICANCE, 0.9) == []
