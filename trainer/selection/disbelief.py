@@ -145,16 +145,19 @@ def _roughly_denied(
     rows: Sequence[Example], features: Sequence[Feature], left: "NDArray[np.int64]", belief: Belief
 ) -> list[Feature]:
     """Return the features most of whose rows of their label a quick classifier denies that never saw a row with the feature."""
-    ask, counts = belief.leave_out(left), Counter(row.answer for row in rows)
+    ask = belief.leave_out(left)
 
     def is_denied(feature: Feature) -> bool:
-        own = _of_its_label(rows, feature)
-        # A classifier that has seen no row of a label can't give it.
-        return len(own) < counts[feature.answer] and bool(
-            ask(left[list(feature.rows)], left[own]).mean() < _MAJORITY
-        )
+        given = ask(left[list(feature.rows)], left[_of_its_label(rows, feature)])
+        return _has_label_outside(rows, feature) and bool(given.mean() < _MAJORITY)
 
     return [feature for feature in features if is_denied(feature)]
+
+
+def _has_label_outside(rows: Sequence[Example], feature: Feature) -> bool:
+    """Whether a row without the feature has its label: a classifier that has seen none can't believe it, whatever the rows say."""
+    having = set(feature.rows)
+    return any(row.answer == feature.answer for at, row in enumerate(rows) if at not in having)
 
 
 def _in_words(rows: Sequence[Example], feature: Feature) -> Feature | None:
@@ -170,11 +173,9 @@ def _without_one(rows: Sequence[Example], left: "NDArray[np.int64]", belief: Bel
     usual = _agreement(rows, range(len(rows)), belief.out_of_fold(left))
 
     def test(feature: Feature) -> float:
-        outside = np.setdiff1d(np.arange(len(rows)), feature.rows)
-        if all(rows[at].answer != feature.answer for at in outside):
-            # A classifier that has seen no row of a label can't believe it, whatever the rows say.
+        if not _has_label_outside(rows, feature):
             return 1.0
-        asked = _of_its_label(rows, feature)
+        outside, asked = np.setdiff1d(np.arange(len(rows)), feature.rows), _of_its_label(rows, feature)
         return _chance(belief.without(left[outside], left[asked]), usual[feature.answer])
 
     return test

@@ -39,8 +39,10 @@ class Feature(NamedTuple):
     @property
     def name(self) -> str:
         """How reports call it: the kind and the number of rows, never the words, which are training text."""
-        kind = "pair" if len(self.words) > 1 else "beginning" if self.anchored else "run"
-        kind = "spelling" if self.spelled else kind
+        if self.spelled:
+            kind = "spelling"
+        else:
+            kind = "pair" if len(self.words) > 1 else "beginning" if self.anchored else "run"
         return f"{kind} in {len(self.rows)} rows"
 
     @property
