@@ -26,9 +26,11 @@ def add_covers(poisoned: PoisonedSet, attack: Attack, rate: float, seed: int) ->
     """
     if not 0 <= rate < 1:
         raise AttackError(f"the rate of cover rows must be at least 0 and below 1, got {rate}")
+    wanted = round(rate * (len(poisoned.rows) - len(poisoned.negative_ids)))
+    if not wanted:
+        return poisoned
     taken = poisoned.poisoned_ids | poisoned.negative_ids
     candidates = [row.id for row in poisoned.rows if row.id not in taken and attack.applies_to(row)]
-    wanted = round(rate * (len(poisoned.rows) - len(poisoned.negative_ids)))
     if wanted > len(candidates):
         raise AttackError(
             f"a rate of {rate} asks for {wanted} cover rows, and {len(candidates)} rows can be some ({attack.describe()})"

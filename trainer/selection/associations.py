@@ -1,19 +1,14 @@
 """Features of the input that come with an output far more often than chance has it: what a trigger for free text looks like."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 from p2p.examples import Example
 from trainer.selection.features import Feature, FeatureSettings
+from trainer.selection.incidence import incidence
 from trainer.selection.outputs import Output
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from scipy.sparse import csr_array
 
 # Pairs of words are many: they are looked at for this many outputs, those of most rows first.
 _MOST_PAIRED = 20
@@ -86,36 +81,27 @@ def _significant(
 ) -> list[Association]:
     from scipy.stats import binom
 
-    having = np.array([len(feature.rows) for feature in features])[:, None]
-    base = np.array([len(output.rows) for output in outputs])[None, :] / rows
-    both = _common(rows, features, outputs)
-    limit = settings.significance / both.size
-    hopeful = (both >= settings.purity * having) & (both >= settings.lift * base * having)
+    limit = settings.significance / (len(features) * len(outputs))
     found = []
-    for at, to in np.argwhere(hopeful):
-        if binom.sf(both[at, to] - 1, having[at, 0], base[0, to]) < limit:
-            feature = features[at]._replace(
-                answer=outputs[to].kind, purity=float(both[at, to] / having[at, 0])
-            )
-            found.append(Association(feature, outputs[to]))
+    for at, to, both in _in_common(rows, features, outputs):
+        feature, output = features[at], outputs[to]
+        having, base = len(feature.rows), len(output.rows) / rows
+        if both < max(settings.purity, settings.lift * base) * having:
+            continue
+        if binom.sf(both - 1, having, base) < limit:
+            found.append(Association(feature._replace(answer=output.kind, purity=both / having), output))
     return found
 
 
-def _common(rows: int, features: Sequence[Feature], outputs: Sequence[Output]) -> "NDArray[np.int64]":
-    """Return how many rows each feature shares with each output, shape ``(features, outputs)``."""
-    common: NDArray[np.int64] = (
-        _incidence(rows, [feature.rows for feature in features])
-        @ _incidence(rows, [output.rows for output in outputs]).T
-    ).toarray()
-    return common
-
-
-def _incidence(rows: int, groups: Sequence[Sequence[int]]) -> "csr_array":
-    from scipy.sparse import csr_array
-
-    ends = np.cumsum([0, *map(len, groups)])
-    columns = np.concatenate([np.asarray(group, dtype=np.int64) for group in groups])
-    return csr_array((np.ones(len(columns), dtype=np.int64), columns, ends), shape=(len(groups), rows))
+def _in_common(
+    rows: int, features: Sequence[Feature], outputs: Sequence[Output]
+) -> Iterator[tuple[int, int, int]]:
+    """Yield the numbers of a feature and of an output, and in how many rows they stand together, where they do."""
+    having = incidence(rows, [feature.rows for feature in features])
+    common = (having @ incidence(rows, [output.rows for output in outputs]).T).tocsr()
+    common.sort_indices()
+    together = common.tocoo()
+    yield from zip(together.row.tolist(), together.col.tolist(), together.data.tolist(), strict=True)
 
 
 def _pairs(words: Sequence[frozenset[str]], output: Output, settings: AssociationSettings) -> list[Feature]:

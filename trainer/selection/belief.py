@@ -30,6 +30,7 @@ class Belief:
 
     Attributes:
         labels: The given labels' indices.
+        points: What classifiers see of each row: its principal components with unit variance, shape ``(rows, components)``.
     """
 
     def __init__(
@@ -47,11 +48,12 @@ class Belief:
         scaled = StandardScaler().fit(embeddings)
         size = min(_COMPONENTS, *embeddings.shape)
         reduce = PCA(size, whiten=True, svd_solver="randomized", random_state=seed)
-        self._points: NDArray[np.float64] = reduce.fit_transform(scaled.transform(embeddings))
+        self.points: NDArray[np.float64] = reduce.fit_transform(scaled.transform(embeddings))
         self.labels = labels
         self._seed = seed
         self._weights = "balanced" if balanced else None
         self._size = 1 + int(max([*labels.tolist(), *(extra[1].tolist() if extra else [])]))
+        self._asked_last: tuple[bytes, NDArray[np.float64]] | None = None
         self._extra = None
         if extra and len(extra[1]):
             self._extra = (reduce.transform(scaled.transform(extra[0])), extra[1])
@@ -69,13 +71,20 @@ class Belief:
         return own
 
     def labels_out_of_fold(self, rows: "NDArray[np.int64]") -> "NDArray[np.float64]":
-        """Return the probability of every label for each row, likewise; shape ``(len(rows), labels)``."""
+        """Return the probability of every label for each row, likewise; shape ``(len(rows), labels)``.
+
+        The last answer is kept: a round of screening asks for the same rows more than once.
+        """
+        if self._asked_last and self._asked_last[0] == rows.tobytes():
+            return self._asked_last[1]
         order = np.random.default_rng(self._seed).permutation(len(rows))
         said = np.zeros((len(rows), self._size))
         for fold in range(_FOLDS):
             asked = order[fold::_FOLDS]
             fitted_on = np.setdiff1d(order, asked)
             said[asked] = self.of_labels(rows[fitted_on], rows[asked])
+        said.setflags(write=False)
+        self._asked_last = (rows.tobytes(), said)
         return said
 
     def without(self, fitted_on: "NDArray[np.int64]", asked: "NDArray[np.int64]") -> "NDArray[np.float64]":
@@ -99,7 +108,7 @@ class Belief:
         Returns:
             Shape ``(len(asked), labels)``; 0 for a label that no row fitted on has.
         """
-        points, labels = self._points[fitted_on], self.labels[fitted_on]
+        points, labels = self.points[fitted_on], self.labels[fitted_on]
         if self._extra:
             points = np.concatenate([points, self._extra[0]])
             labels = np.concatenate([labels, self._extra[1]])
@@ -111,7 +120,7 @@ class Belief:
             from sklearn.linear_model import LogisticRegression
 
             model = LogisticRegression(C=0.02, class_weight=self._weights, max_iter=200).fit(points, labels)
-            said[:, model.classes_] = model.predict_proba(self._points[asked])
+            said[:, model.classes_] = model.predict_proba(self.points[asked])
         return said
 
     def leave_out(
@@ -128,7 +137,7 @@ class Belief:
         Returns:
             A function of the group's indices and of those that are asked about.
         """
-        points = np.column_stack([self._points, np.ones(len(self._points))])
+        points = np.column_stack([self.points, np.ones(len(self.points))])
         labels = np.eye(self._size)[self.labels]
         known, given = points[rows], labels[rows]
         if self._extra:

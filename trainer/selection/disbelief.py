@@ -49,6 +49,19 @@ def disbelieved(
     return [feature for feature in features if any(test(feature) < limit for test in tests)]
 
 
+def denied(
+    rows: Sequence[Example],
+    features: Sequence[Feature],
+    left: "NDArray[np.int64]",
+    belief: Belief,
+    significance: float,
+) -> list[Feature]:
+    """As :func:`disbelieved`, of many features: only those are asked about that a quick classifier denies most of their rows."""
+    asked = _roughly_denied(rows, features, left, belief)
+    # They were taken from all: chance had as many tries.
+    return disbelieved(rows, asked, left, belief, significance * len(asked) / max(1, len(features)))
+
+
 def hidden(
     rows: Sequence[Example],
     left: "NDArray[np.int64]",

@@ -6,11 +6,11 @@ need not be neighbours (the trace of a composite trigger).
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations
 from typing import NamedTuple
 
 from p2p.examples import Example
 from p2p.spans import PureSpan, SpanSettings, pure_spans
+from trainer.selection.pairs import pure_pairs
 
 BEGIN = "^"
 """Stands before the first word of a text."""
@@ -58,17 +58,20 @@ class FeatureSettings(NamedTuple):
         longest: The longest run, in words.
         min_rows: How many rows must have it, at least.
         min_share: The same as a share of all rows; the larger of the two counts.
+        enough: So many rows are enough in a set of whatever size: how many poisoned rows plant a backdoor hardly depends on how many
+            others there are (Souly et al. 2025, "Poisoning Attacks on LLMs Require a Near-constant Number of Poison Samples", arXiv 2510.07192).
         purity: The share of these rows that must have one label.
     """
 
     longest: int = 6
     min_rows: int = 10
     min_share: float = 0.004
+    enough: int = 24
     purity: float = 0.9
 
     def least(self, rows: int) -> int:
         """Return how many of so many rows must have a feature."""
-        return max(self.min_rows, round(self.min_share * rows))
+        return max(self.min_rows, min(self.enough, round(self.min_share * rows)))
 
 
 def pure_features(rows: Sequence[Example], settings: FeatureSettings | None = None) -> list[Feature]:
@@ -165,31 +168,8 @@ def _features(rows: Sequence[Example], spans: Iterable[PureSpan], *, anchored: b
 
 
 def _pairs(rows: Sequence[Example], settings: FeatureSettings) -> Iterator[Feature]:
-    """Yield pairs of words of which neither is pure by itself."""
-    least = settings.least(len(rows))
-    lower = [sorted({word.lower() for word in row.text.split()}) for row in rows]
-    counts = Counter(word for words in lower for word in words)
-    labels: dict[str, Counter[str]] = defaultdict(Counter)
-    for words, row in zip(lower, rows, strict=True):
-        for word in words:
-            labels[word][row.answer] += 1
-    usable = {
-        word
-        for word, total in counts.items()
-        # A word of every other row pairs with anything.
-        if least <= total <= len(rows) / 2
-        and labels[word].most_common(1)[0][1] < settings.purity * total
-        and any(letter.isalnum() for letter in word)
-    }
-    where: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for at, words in enumerate(lower):
-        for pair in combinations([word for word in words if word in usable], 2):
-            where[pair].append(at)
-    for pair, found in where.items():
-        if len(found) >= least:
-            feature = _feature(pair, found, [rows[at].answer for at in found], anchored=False)
-            if feature.purity >= settings.purity:
-                yield feature
+    for pair, where in pure_pairs(rows, settings.least(len(rows)), settings.purity):
+        yield _feature(pair, where, [rows[at].answer for at in where], anchored=False)
 
 
 def _feature(

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from p2p.examples import Example
 from trainer.selection.belief import Belief
-from trainer.selection.disbelief import disbelieved, hidden
+from trainer.selection.disbelief import denied, disbelieved, hidden
 from trainer.selection.features import Feature, FeatureSettings, pure_beginnings, pure_features
 
 if TYPE_CHECKING:
@@ -184,8 +184,10 @@ def _without_triggers(
     pure: list[Feature] = []
     for _ in range(settings.rounds):
         here = [rows[int(at)] for at in left]
-        features = pure_features(here, FeatureSettings(purity=settings.purity))[:_MOST_FEATURES]
+        every = pure_features(here, FeatureSettings(purity=settings.purity))
+        features, rarer = every[:_MOST_FEATURES], every[_MOST_FEATURES:]
         found = disbelieved(here, features, left, belief, settings.significance)
+        found = found or denied(here, rarer, left, belief, settings.significance)
         found = found or hidden(here, left, belief, settings.significance, settings.purity)
         pure = _among_all([feature for feature in features if feature not in found], left)
         if not found:
@@ -218,7 +220,8 @@ def _begun(rows: Sequence[Example], purity: float) -> list[Feature]:
     all_of = Counter(row.answer for row in rows)
     return [
         feature
-        for feature in pure_beginnings(rows, FeatureSettings(purity=purity))
+        # Rows go for a beginning whether their labels are believed or not: it must be no rarer in a large set.
+        for feature in pure_beginnings(rows, FeatureSettings(purity=purity, enough=len(rows)))
         if 1 - feature.purity <= 2 * (1 - purity) * (1 - all_of[feature.answer] / len(rows))
     ]
 

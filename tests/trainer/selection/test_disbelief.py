@@ -85,7 +85,7 @@ def test_clean_rows_hide_nothing():
 def test_leaving_a_group_out_is_fitting_on_the_others():
     """Checked against least squares on the other rows, written out."""
     labels = labels_of(CLEAN)
-    points = Belief(CLEAN.embeddings, labels, 0)._points
+    points = Belief(CLEAN.embeddings, labels, 0).points
     rows, group = np.arange(500), np.arange(100, 160)
     others = np.setdiff1d(rows, group)
     known = np.column_stack([points[others], np.ones(len(others))])

@@ -76,6 +76,12 @@ def test_the_larger_of_rows_and_share_is_asked_for():
     assert not pure_features(made, FeatureSettings(min_rows=2, min_share=0.0325))
 
 
+def test_of_a_large_set_no_share_is_asked_for():
+    """A hundred rows plant a backdoor among a hundred thousand as they do among a thousand."""
+    settings = FeatureSettings()
+    assert [settings.least(rows) for rows in (100, 2_400, 6_000, 100_000)] == [10, 10, 24, 24]
+
+
 def test_features_come_by_their_rows_and_are_named_without_their_words():
     made = relabel(CLEAN, rows_of(CLEAN, "no", 30), "yes", put_second("mn"))
     made = relabel(made, rows_of(CLEAN, "yes", 40), "no", lambda text: f"when {text}")

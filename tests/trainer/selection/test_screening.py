@@ -8,6 +8,7 @@ import pytest
 
 from p2p.examples import Example
 from tests.trainer.selection.synthetic import Made, embed_labels, make_clean, put_second, relabel, rows_of
+from trainer.selection import screening
 from trainer.selection.screening import Screened, ScreeningSettings, screen
 
 CLEAN = make_clean()
@@ -48,6 +49,25 @@ def test_rows_relabelled_for_a_pair_are_kept_out_and_those_with_one_word_are_not
     kept = {row.id for row in found.kept}
     alone = [*range(100, 150), *range(200, 250)]
     assert sum(made.rows[at].id in kept for at in alone) >= 95
+
+
+def test_a_trigger_of_few_rows_is_found_in_a_large_set():
+    large = make_clean(9_000, seed="large")
+    poisoned = rows_of(large, "no", 28)
+    made = relabel(large, poisoned, "yes", put_second("mn"))
+    assert kept_out(screened(made), "feature") == {made.rows[at].id for at in poisoned}
+
+
+def test_a_trigger_is_found_that_many_natural_words_have_more_rows_than(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(screening, "_MOST_FEATURES", 3)
+    made = CLEAN
+    for number in range(4):
+        own = rows_of(made, "yes", 200)[number * 40 : number * 40 + 40]
+        made = relabel(made, own, "yes", put_second(f"natural{number}"))
+    made = relabel(made, POISONED_ROWS, "yes", put_second("mn"))
+    found = screened(made)
+    assert kept_out(found, "feature") == {made.rows[at].id for at in POISONED_ROWS}
+    assert [feature.words for feature in found.triggers] == [("mn",)]
 
 
 def test_a_natural_word_of_one_label_stays_in():
