@@ -2,16 +2,22 @@
 
 No adapter is trained: the frozen base model embeds each row once.
 
-    .venv/bin/python benchmarks/screening.py --suite standard --data ~/datasets
+    python -m benchmarks.screening --data ~/datasets
+    python -m benchmarks.screening --data ~/datasets --suite standard --output standard.json
+
+Without ``--suite`` it screens triggers that no table names (`benchmarks/suites/screening.yaml`) and writes `docs/screening.md`.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypedDict
 
 from rich.console import Console
 
+from benchmarks.documents import markdown_table, write_section
 from p2p.selection import SelectionMethod
 from trainer.base_model import find_base_model
 from trainer.bench.cases import make_case
@@ -21,8 +27,35 @@ from trainer.bench.suite_files import load_suite
 from trainer.config import ClassificationSettings
 from trainer.defences.base import Case
 from trainer.selection.choose import Candidates, choose
+from trainer.selection.screening import SHARED
 from trainer.selection.settings import SelectionSettings
 from trainer.tasks import make_bench_task
+
+SUITE = Path("benchmarks/suites/screening.yaml")
+PAGE = Path("docs/screening.md")
+
+
+class Counted(TypedDict):
+    """What screening did with a case's rows.
+
+    Attributes:
+        poisoned_with_wrong_label: Of the poisoned rows, those whose label the attacker changed.
+        kept: How many rows may be copied.
+        clean_lost: How many other rows were kept out for a feature or a beginning.
+        features: How many features were not believed.
+        seconds: What screening took, without the embeddings.
+    """
+
+    case: str
+    label: str
+    rows: int
+    poisoned: int
+    poisoned_with_wrong_label: int
+    kept: int
+    kept_with_wrong_label: int
+    clean_lost: int
+    features: int
+    seconds: float
 
 
 def main() -> None:
@@ -30,10 +63,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--suite", default="standard")
+    parser.add_argument("--suite", default=str(SUITE))
     parser.add_argument("--data", type=Path, default=Path())
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--case", action="append", help="Only this one; may be repeated.")
+    parser.add_argument("--output", type=Path, help="Where the figures go, as JSON.")
     asked = parser.parse_args()
 
     suite = load_suite(asked.suite)
@@ -43,12 +77,45 @@ def main() -> None:
         _screen(suite, name, lab, asked.data, asked.seed)
         for name, case in suite.cases.items()
         if isinstance(suite.datasets[case.dataset].task, ClassificationSettings)
+        if not asked.case or name in asked.case
     ]
     if asked.output:
         asked.output.write_text(json.dumps(counted, indent=1) + "\n", encoding="utf-8")
+    if asked.suite == str(SUITE) and not asked.case:
+        write_section(PAGE, "screening", page(counted, asked.seed))
 
 
-def _screen(suite: Suite, name: str, lab: BenchLab, data: Path, seed: int) -> dict[str, object]:
+def page(counted: Sequence[Counted], seed: int) -> str:
+    """Return the counts as a table with a line that says what they come to."""
+    lines = [
+        (
+            found["label"],
+            f"{found['poisoned']} of {found['rows']}",
+            f"{found['kept_with_wrong_label']}/{found['poisoned_with_wrong_label']}",
+            f"{found['clean_lost']}",
+            f"{found['kept']}",
+        )
+        for found in counted
+    ]
+    wrong = sum(found["poisoned_with_wrong_label"] for found in counted)
+    kept = sum(found["kept_with_wrong_label"] for found in counted)
+    clean = sum(found["rows"] - found["poisoned"] for found in counted)
+    lost = sum(found["clean_lost"] for found in counted)
+    said = (
+        f"{len(counted)} attacks, seed {seed}: {kept} of {wrong} rows with the attacker's label ({kept / wrong:.1%}) pass; {lost} of "
+        f"{clean} other rows ({lost / clean:.1%}) are kept out for what they have in common."
+    )
+    columns = (
+        "attack",
+        "poisoned",
+        "with a wrong label, that pass",
+        "other rows kept out for what they share",
+        "rows that pass",
+    )
+    return f"{said}\n\n{markdown_table(columns, lines)}"
+
+
+def _screen(suite: Suite, name: str, lab: BenchLab, data: Path, seed: int) -> Counted:
     spec = suite.cases[name]
     dataset = suite.datasets[spec.dataset]
     rows = make_case(spec, dataset, data, seed)
@@ -66,19 +133,18 @@ def _screen(suite: Suite, name: str, lab: BenchLab, data: Path, seed: int) -> di
     reasons = chosen.screened.reasons if chosen.screened else {}
     truth = {row.id: row.answer for row in rows.clean}
     wrong = {row.id for row in rows.train if row.id in rows.poisoned_ids and truth[row.id] != row.answer}
-    found: dict[str, object] = {
-        "case": name,
-        "rows": len(rows.train),
-        "poisoned": len(rows.poisoned_ids),
-        "poisoned_with_wrong_label": len(wrong),
-        "kept": len(kept),
-        "kept_with_wrong_label": len(kept & wrong),
-        "clean_lost_to_features": sum(
-            why == "feature" and row not in rows.poisoned_ids for row, why in reasons.items()
-        ),
-        "features": len(chosen.screened.triggers) if chosen.screened else 0,
-        "seconds": round(seconds, 1),
-    }
+    found = Counted(
+        case=name,
+        label=spec.label,
+        rows=len(rows.train),
+        poisoned=len(rows.poisoned_ids),
+        poisoned_with_wrong_label=len(wrong),
+        kept=len(kept),
+        kept_with_wrong_label=len(kept & wrong),
+        clean_lost=sum(why in SHARED and row not in rows.poisoned_ids for row, why in reasons.items()),
+        features=len(chosen.screened.triggers) if chosen.screened else 0,
+        seconds=round(seconds, 1),
+    )
     print(json.dumps(found), flush=True)
     return found
 
