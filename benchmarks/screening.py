@@ -39,9 +39,10 @@ class Counted(TypedDict):
     """What screening did with a case's rows.
 
     Attributes:
+        clean: How many rows the attacker neither changed nor added.
         poisoned_with_wrong_label: Of the poisoned rows, those whose label the attacker changed.
         kept: How many rows may be copied.
-        clean_lost: How many other rows were kept out for a feature or a beginning.
+        clean_lost: How many rows that the attacker neither changed nor added were kept out for a feature or a beginning.
         features: How many features were not believed.
         seconds: What screening took, without the embeddings.
     """
@@ -49,6 +50,7 @@ class Counted(TypedDict):
     case: str
     label: str
     rows: int
+    clean: int
     poisoned: int
     poisoned_with_wrong_label: int
     kept: int
@@ -99,7 +101,7 @@ def page(counted: Sequence[Counted], seed: int) -> str:
     ]
     wrong = sum(found["poisoned_with_wrong_label"] for found in counted)
     kept = sum(found["kept_with_wrong_label"] for found in counted)
-    clean = sum(found["rows"] - found["poisoned"] for found in counted)
+    clean = sum(found["clean"] for found in counted)
     lost = sum(found["clean_lost"] for found in counted)
     said = (
         f"{len(counted)} attacks, seed {seed}: {kept} of {wrong} rows with the attacker's label ({kept / wrong:.1%}) pass; {lost} of "
@@ -131,17 +133,21 @@ def _screen(suite: Suite, name: str, lab: BenchLab, data: Path, seed: int) -> Co
     seconds = time.perf_counter() - started
     kept = {row.id for row in chosen.selection.rows}
     reasons = chosen.screened.reasons if chosen.screened else {}
-    truth = {row.id: row.answer for row in rows.clean}
-    wrong = {row.id for row in rows.train if row.id in rows.poisoned_ids and truth[row.id] != row.answer}
+    before = {row.id: row for row in rows.clean}
+    untouched = {row.id for row in rows.train if before.get(row.id) == row}
+    wrong = {
+        row.id for row in rows.train if row.id in rows.poisoned_ids and before[row.id].answer != row.answer
+    }
     found = Counted(
         case=name,
         label=spec.label,
         rows=len(rows.train),
+        clean=len(untouched),
         poisoned=len(rows.poisoned_ids),
         poisoned_with_wrong_label=len(wrong),
         kept=len(kept),
         kept_with_wrong_label=len(kept & wrong),
-        clean_lost=sum(why in SHARED and row not in rows.poisoned_ids for row, why in reasons.items()),
+        clean_lost=sum(why in SHARED and row in untouched for row, why in reasons.items()),
         features=len(chosen.screened.triggers) if chosen.screened else 0,
         seconds=round(seconds, 1),
     )
