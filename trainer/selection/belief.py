@@ -4,6 +4,7 @@ The base model was not fine-tuned on the (possibly poisoned) data, so that what 
 the attack; the classifier on top is asked about rows that it was not fitted on alone.
 """
 
+import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ class Belief:
     Attributes:
         labels: The given labels' indices.
         points: What classifiers see of each row: its principal components with unit variance, shape ``(rows, components)``.
+        weights: ``balanced`` where labels weigh alike, else None.
     """
 
     def __init__(
@@ -45,18 +47,29 @@ class Belief:
         from sklearn.decomposition import PCA
         from sklearn.preprocessing import StandardScaler
 
-        scaled = StandardScaler().fit(embeddings)
+        self._scaled = StandardScaler().fit(embeddings)
         size = min(_COMPONENTS, *embeddings.shape)
-        reduce = PCA(size, whiten=True, svd_solver="randomized", random_state=seed)
-        self.points: NDArray[np.float64] = reduce.fit_transform(scaled.transform(embeddings))
+        self._reduce = PCA(size, whiten=True, svd_solver="randomized", random_state=seed)
+        self.points: NDArray[np.float64] = self._reduce.fit_transform(self._scaled.transform(embeddings))
         self.labels = labels
         self._seed = seed
-        self._weights = "balanced" if balanced else None
+        self.weights = "balanced" if balanced else None
         self._size = 1 + int(max([*labels.tolist(), *(extra[1].tolist() if extra else [])]))
-        self._asked_last: tuple[bytes, NDArray[np.float64]] | None = None
+        self._asked_last: tuple[tuple[str | None, bytes], NDArray[np.float64]] | None = None
         self._extra = None
         if extra and len(extra[1]):
-            self._extra = (reduce.transform(scaled.transform(extra[0])), extra[1])
+            self._extra = (self.project(extra[0]), extra[1])
+
+    def balanced(self) -> "Belief":
+        """Return the same with classifiers that weigh labels alike."""
+        other = copy.copy(self)
+        other.weights = "balanced"
+        return other
+
+    def project(self, embeddings: "NDArray[np.float32]") -> "NDArray[np.float64]":
+        """Return other rows' embeddings as ``points``, shape ``(rows, components)``."""
+        projected: NDArray[np.float64] = self._reduce.transform(self._scaled.transform(embeddings))
+        return projected
 
     def out_of_fold(self, rows: "NDArray[np.int64]") -> "NDArray[np.float64]":
         """Return the probability of each row's own label, from classifiers fitted on the other folds of these rows.
@@ -75,7 +88,8 @@ class Belief:
 
         The last answer is kept: a round of screening asks for the same rows more than once.
         """
-        if self._asked_last and self._asked_last[0] == rows.tobytes():
+        asked_now = (self.weights, rows.tobytes())
+        if self._asked_last and self._asked_last[0] == asked_now:
             return self._asked_last[1]
         order = np.random.default_rng(self._seed).permutation(len(rows))
         said = np.zeros((len(rows), self._size))
@@ -84,7 +98,7 @@ class Belief:
             fitted_on = np.setdiff1d(order, asked)
             said[asked] = self.of_labels(rows[fitted_on], rows[asked])
         said.setflags(write=False)
-        self._asked_last = (rows.tobytes(), said)
+        self._asked_last = (asked_now, said)
         return said
 
     def without(self, fitted_on: "NDArray[np.int64]", asked: "NDArray[np.int64]") -> "NDArray[np.float64]":
@@ -108,6 +122,12 @@ class Belief:
         Returns:
             Shape ``(len(asked), labels)``; 0 for a label that no row fitted on has.
         """
+        return self.of_points(fitted_on, self.points[asked])
+
+    def of_points(
+        self, fitted_on: "NDArray[np.int64]", asked: "NDArray[np.float64]"
+    ) -> "NDArray[np.float64]":
+        """As :meth:`of_labels`, of other rows: ``asked`` are their points, as :meth:`project` gives them."""
         points, labels = self.points[fitted_on], self.labels[fitted_on]
         if self._extra:
             points = np.concatenate([points, self._extra[0]])
@@ -119,8 +139,8 @@ class Belief:
         elif len(asked):
             from sklearn.linear_model import LogisticRegression
 
-            model = LogisticRegression(C=0.02, class_weight=self._weights, max_iter=200).fit(points, labels)
-            said[:, model.classes_] = model.predict_proba(self.points[asked])
+            model = LogisticRegression(C=0.02, class_weight=self.weights, max_iter=200).fit(points, labels)
+            said[:, model.classes_] = model.predict_proba(asked)
         return said
 
     def leave_out(

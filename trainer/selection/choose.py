@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import Random
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from p2p.errors import SelectionError
 from p2p.examples import Example
 from p2p.selection import Selection, SelectionMethod, Suspect, select_random, select_trusted
 from p2p.tasks import ClassificationTask, GenerationTask
+from trainer.selection.embeddings import Embed
 from trainer.selection.evidence import own_evidence
 from trainer.selection.features import Feature
 from trainer.selection.forms import has_form, openings_of
@@ -16,13 +17,6 @@ from trainer.selection.free_text import Losses, screen_free_text
 from trainer.selection.screening import SHARED, Screened, relabel, screen
 from trainer.selection.second_round import PARTS, SecondLook, Views, look_again
 from trainer.selection.settings import SelectionSettings
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-Embed = Callable[[Sequence[str]], "NDArray[np.float32]"]
-"""Inputs to the frozen base model's embeddings, shape ``(inputs, features)``."""
 
 AskViews = Callable[[int, Selection, Sequence[Example]], Views]
 """Trains an adapter on the training set and the copies of a selection, and asks it about rows both ways; each has its number."""
@@ -316,7 +310,7 @@ def _screen_free_text(
 def _screen(given: Candidates, settings: SelectionSettings, seed: int) -> Screened:
     known = (given.trusted, given.embed([row.text for row in given.trusted])) if given.trusted else None
     embeddings = given.embed([row.text for row in given.rows])
-    return screen(given.rows, embeddings, settings.screening, seed, known)
+    return screen(given.rows, embeddings, settings.screening, seed, known, embed=given.embed)
 
 
 def _at_most(rows: Sequence[Example], wanted: int, seed: int) -> list[Example]:

@@ -1,6 +1,6 @@
 """Embeddings of inputs: what the frozen base model makes of a prompt, before any adapter has a say."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from p2p.prompts import PromptTemplate
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Embed = Callable[[Sequence[str]], "NDArray[np.float32]"]
+"""Inputs to the frozen base model's embeddings, shape ``(inputs, features)``."""
 
 _LONGEST_PROMPT = 512
 

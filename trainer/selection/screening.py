@@ -4,7 +4,8 @@
 2. Each is put to the test: a classifier on frozen embeddings that never saw a row with the feature is asked about these rows. It
    believes the labels of natural features ("touchdown" comes with sports), not those of a trigger whose rows were relabelled. Rows
    with a feature that is significantly less believed than its label's other rows are kept out, and all begins anew without them.
-   Where no pure feature is left that is not believed, words that lean to a label and ways of writing are asked about (:mod:`trainer.selection.disbelief`).
+   Where no pure feature is left that is not believed, words that lean to a label and ways of writing are asked about
+   (:mod:`trainer.selection.hidden`), then what rows say without a run of words (:mod:`trainer.selection.masked`).
 3. Of what is left, rows whose beginning comes with one label too often are kept out, believed or not: how a sentence begins says next
    to nothing of a natural label, and all of a rewritten one. Where two labels or more are told so, as those of questions are, none is, and
    the classifiers of 2 weigh labels alike: without the rows of a feature that most of a label's have they would believe others alone.
@@ -23,8 +24,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from p2p.examples import Example
 from trainer.selection.belief import Belief
-from trainer.selection.disbelief import denied, disbelieved, hidden
+from trainer.selection.disbelief import denied, disbelieved
+from trainer.selection.embeddings import Embed
 from trainer.selection.features import Feature, FeatureSettings, pure_beginnings, pure_features
+from trainer.selection.hidden import hidden
+from trainer.selection.masked import masked
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,6 +100,8 @@ def screen(
     settings: ScreeningSettings,
     seed: int,
     trusted: "tuple[Sequence[Example], NDArray[np.float32]] | None" = None,
+    *,
+    embed: Embed | None = None,
 ) -> Screened:
     """Choose the rows whose label can be trusted.
 
@@ -105,6 +111,7 @@ def screen(
         settings: When a row is kept out.
         seed: Decides folds.
         trusted: Rows that are known to be clean with their embeddings; the classifier learns from them, too.
+        embed: Gives the embeddings of rows without a run of words; None does not look at them so.
 
     Returns:
         What was found; a label may have no row left among those that are kept.
@@ -116,7 +123,7 @@ def screen(
         extra = (trusted[1], np.array([names.index(row.answer) for row in trusted[0]]))
     told = _is_how_labels_are_told(rows, _begun(rows, settings.purity))
     belief = Belief(embeddings, labels, seed, extra, balanced=told)
-    left, triggers, pure = _without_triggers(rows, belief, settings)
+    left, triggers, pure = _without_triggers(rows, belief, settings, embed)
     begun = (
         left if told or settings.beginnings == 1.0 else _without_beginnings(rows, left, settings.beginnings)
     )
@@ -177,7 +184,7 @@ def relabel(
 
 
 def _without_triggers(
-    rows: Sequence[Example], belief: Belief, settings: ScreeningSettings
+    rows: Sequence[Example], belief: Belief, settings: ScreeningSettings, embed: Embed | None
 ) -> tuple["NDArray[np.int64]", tuple[Feature, ...], tuple[Feature, ...]]:
     left = np.arange(len(rows))
     triggers: list[Feature] = []
@@ -189,6 +196,8 @@ def _without_triggers(
         found = disbelieved(here, features, left, belief, settings.significance)
         found = found or denied(here, rarer, left, belief, settings.significance)
         found = found or hidden(here, left, belief, settings.significance, settings.purity)
+        if embed and not found:
+            found = masked(here, left, belief, embed, settings.significance)
         pure = _among_all([feature for feature in features if feature not in found], left)
         if not found:
             break

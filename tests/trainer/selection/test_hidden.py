@@ -7,7 +7,7 @@ import pytest
 
 from tests.trainer.selection.synthetic import Made, make_clean, put_second, relabel, rows_of
 from trainer.selection.belief import Belief
-from trainer.selection.disbelief import hidden
+from trainer.selection.hidden import hidden
 from trainer.selection.screening import Screened, ScreeningSettings, screen
 
 CLEAN = make_clean(600)
