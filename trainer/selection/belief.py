@@ -164,12 +164,22 @@ class Belief:
             extra = np.column_stack([self._extra[0], np.ones(len(self._extra[1]))])
             known = np.concatenate([known, extra])
             given = np.concatenate([given, np.eye(self._size)[self._extra[1]]])
-        square, moment = known.T @ known + _RIDGE * np.eye(known.shape[1]), known.T @ given
+        weight = self._weight_of(given)
+        weighted = known * (given @ weight)[:, None]
+        square, moment = weighted.T @ known + _RIDGE * np.eye(known.shape[1]), weighted.T @ given
 
         def ask(group: "NDArray[np.int64]", asked: "NDArray[np.int64]") -> "NDArray[np.bool_]":
-            out = points[group]
-            weights = np.linalg.solve(square - out.T @ out, moment - out.T @ labels[group])
+            out = points[group] * (labels[group] @ weight)[:, None]
+            weights = np.linalg.solve(square - out.T @ points[group], moment - out.T @ labels[group])
             found: NDArray[np.bool_] = (points[asked] @ weights).argmax(axis=1) == self.labels[asked]
             return found
 
         return ask
+
+    def _weight_of(self, given: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        """Return what a row of each label weighs; ``given`` has a one for each row's label, shape ``(rows, labels)``."""
+        counts = given.sum(axis=0)
+        if self.weights is None:
+            return np.ones(len(counts))
+        weight: NDArray[np.float64] = len(given) / (np.maximum(counts, 1) * np.count_nonzero(counts))
+        return weight

@@ -13,7 +13,7 @@ from trainer.selection.belief import Belief
 from trainer.selection.disbelief import has_label_outside, of_its_label
 from trainer.selection.embeddings import Embed
 from trainer.selection.features import Feature, FeatureSettings, frequent_features
-from trainer.selection.hidden import MAJORITY, Known, of_its_label_alone
+from trainer.selection.hidden import FAR, MAJORITY, Known, leans, of_its_label_alone
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,7 +55,7 @@ def masked(
         outside = np.setdiff1d(np.arange(len(rows)), run.rows)
         said = belief.of_points(left[outside], points).argmax(axis=1)
         return known.takes_for_others(
-            run, said == belief.labels[left[asked[run][0]]], significance, len(asked)
+            run, said == belief.labels[left[asked[run][0]]], significance / len(asked), FAR
         )
 
     return [
@@ -78,9 +78,8 @@ def without(text: str, run: Feature) -> str:
 
 def _long_runs(rows: Sequence[Example]) -> Iterator[Feature]:
     for run in frequent_features(rows, FeatureSettings(purity=MAJORITY)):
-        small = len(run.rows) <= MAJORITY * len(rows)
         long = len(run.words[0].split()) >= _SHORTEST
-        if long and small and run.purity > MAJORITY and has_label_outside(rows, run):
+        if long and leans(rows, run) and has_label_outside(rows, run):
             yield run
 
 
