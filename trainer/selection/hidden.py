@@ -20,13 +20,6 @@ if TYPE_CHECKING:
 MAJORITY = 0.5
 """A feature leans to a label that more of its rows have."""
 
-FAR = 0.25
-"""Of the way from how often rows of other labels are given a label to how often its own are: what words of its own come no nearer to the former than this."""
-
-# A classifier that gives fewer of a label's rows theirs may deny what it doesn't know of how words are written.
-_KNOWN = 0.8
-_NEARER = 0.5
-
 
 def hidden(
     rows: Sequence[Example],
@@ -39,63 +32,34 @@ def hidden(
 
     An attacker may let some rows with his trigger keep their label (cover rows; Qi et al. 2023, "Revisiting the Assumption of Latent
     Separability for Backdoor Defenses"). What comes with one label more often than not is mostly natural, and may be what a classifier
-    that never saw it needs to tell the label. So its rows must be given their label significantly less often than other rows of the label are, *and*
-    about as often as rows of other labels are.
+    that never saw it needs to tell the label: it denies some of these rows theirs. A trigger's rows are given it as rows of other labels are.
 
     Args:
         rows: The rows that are left.
         left: Their indices among all rows.
-        belief: Fits classifiers.
+        belief: Fits classifiers; labels weigh alike here, since a label that many rows were given is believed for that alone.
         significance: As for :func:`trainer.selection.disbelief.disbelieved`.
         purity: From which share on a feature is pure: words that are were asked about before.
     """
-    # What words say comes first: a word is a spelling, too.
-    return _hidden_words(rows, left, belief, significance, purity) or _hidden_spellings(
-        rows, left, belief, significance, purity
-    )
-
-
-def _hidden_words(
-    rows: Sequence[Example], left: "NDArray[np.int64]", belief: Belief, significance: float, purity: float
-) -> list[Feature]:
-    # Rows that were given a label make it frequent, and a classifier would believe it for that.
     belief = belief.balanced()
-    known = Known.of(rows, left, belief)
-    leaning = [
-        feature
-        for feature in frequent_features(rows, FeatureSettings(purity=MAJORITY))
-        if leans(rows, feature) and feature.purity < purity
-    ]
-    return [
-        of_its_label_alone(rows, feature)
-        for feature in roughly_denied(rows, leaning, left, belief)
-        if known.takes_for_others(
-            feature, given_without(rows, feature, left, belief), significance / len(leaning), FAR
-        )
-    ]
-
-
-def _hidden_spellings(
-    rows: Sequence[Example], left: "NDArray[np.int64]", belief: Belief, significance: float, purity: float
-) -> list[Feature]:
-    known = Known.of(rows, left, belief)
-
-    def is_told(feature: Feature) -> bool:
-        return known.right[feature.answer] >= (MAJORITY if feature.purity >= purity else _KNOWN)
-
-    leaning = [
-        feature
-        for feature in spellings(rows, FeatureSettings(purity=MAJORITY))
-        if leans(rows, feature) and is_told(feature)
-    ]
-    found = [
-        of_its_label_alone(rows, feature)
-        for feature in roughly_denied(rows, leaning, left, belief)
-        if known.takes_for_others(
-            feature, given_without(rows, feature, left, belief), significance / len(leaning), _NEARER
-        )
-    ]
-    return [feature for feature in (written_so(rows, each) for each in found) if feature]
+    known, settings = Known.of(rows, left, belief), FeatureSettings(purity=MAJORITY)
+    # What words say comes first: a word is a spelling, too.
+    for find in (frequent_features, spellings):
+        leaning = [
+            feature
+            for feature in find(rows, settings)
+            if leans(rows, feature) and (feature.spelled or feature.purity < purity)
+        ]
+        found = [
+            of_its_label_alone(rows, feature)
+            for feature in roughly_denied(rows, leaning, left, belief)
+            if known.takes_for_others(
+                feature, given_without(rows, feature, left, belief), significance / len(leaning)
+            )
+        ]
+        if told := [feature for feature in (_in_words(rows, each) for each in found) if feature]:
+            return told
+    return []
 
 
 def leans(rows: Sequence[Example], feature: Feature) -> bool:
@@ -132,22 +96,18 @@ class Known(NamedTuple):
             },
         )
 
-    def takes_for_others(
-        self, feature: Feature, given: "NDArray[np.bool_]", significance: float, within: float
-    ) -> bool:
-        """Whether a feature's rows are given its label as rows of other labels are.
+    def takes_for_others(self, feature: Feature, given: "NDArray[np.bool_]", significance: float) -> bool:
+        """Whether a feature's rows are given its label as rows of other labels are, rather than as the label's own.
 
         Args:
             feature: Its label counts.
             given: Which of its rows of that label are given it.
-            significance: How unlikely it must be by chance that so few are, were they the label's own.
-            within: How far from how often other labels' rows are, at most, as a share of the way to how often its own are.
+            significance: How unlikely it must be that so few are, were it half way between how often the label's own and others are.
         """
         from scipy.stats import binom
 
-        right, wrong = self.right[feature.answer], self.wrong[feature.answer]
-        by_chance = float(binom.cdf(int(given.sum()), len(given), right))
-        return by_chance < significance and bool(given.mean() < wrong + within * (right - wrong))
+        half_way = (self.right[feature.answer] + self.wrong[feature.answer]) / 2
+        return float(binom.cdf(int(given.sum()), len(given), half_way)) < significance
 
 
 def given_without(
@@ -158,6 +118,10 @@ def given_without(
     said = belief.of_labels(left[outside], asked).argmax(axis=1)
     found: NDArray[np.bool_] = said == belief.labels[asked]
     return found
+
+
+def _in_words(rows: Sequence[Example], feature: Feature) -> Feature | None:
+    return written_so(rows, feature) if feature.spelled else feature
 
 
 def of_its_label_alone(rows: Sequence[Example], feature: Feature) -> Feature:

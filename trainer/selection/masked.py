@@ -13,7 +13,7 @@ from trainer.selection.belief import Belief
 from trainer.selection.disbelief import has_label_outside, of_its_label
 from trainer.selection.embeddings import Embed
 from trainer.selection.features import Feature, FeatureSettings, frequent_features
-from trainer.selection.hidden import FAR, MAJORITY, Known, leans, of_its_label_alone
+from trainer.selection.hidden import MAJORITY, Known, leans, of_its_label_alone
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,7 +55,7 @@ def masked(
         outside = np.setdiff1d(np.arange(len(rows)), run.rows)
         said = belief.of_points(left[outside], points).argmax(axis=1)
         return known.takes_for_others(
-            run, said == belief.labels[left[asked[run][0]]], significance / len(asked), FAR
+            run, said == belief.labels[left[asked[run][0]]], significance / len(asked)
         )
 
     return [

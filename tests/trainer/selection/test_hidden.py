@@ -77,6 +77,31 @@ def test_of_a_label_that_is_told_badly_nothing_is_taken_for_a_trigger():
     )
 
 
+@pytest.mark.parametrize("answer", ["yes", "no"])
+def test_rows_that_make_their_label_frequent_are_found_all_the_same(answer: str):
+    """A classifier that weighs rows alike takes doubtful ones for the label that most have, and so believes what was relabelled."""
+    large = make_clean(1_200)
+    noise = np.random.default_rng(3).normal(0, 4.0, large.embeddings.shape).astype(np.float32)
+    other = "no" if answer == "yes" else "yes"
+    poisoned, covers = rows_of(large, other, 240), rows_of(large, other, 300)[240:]
+    made = relabel(relabel(large, poisoned, answer, put_second("mn")), covers, other, put_second("mn"))
+    found = screened(Made(made.rows, large.embeddings + noise))
+    out = {row for row, why in found.reasons.items() if why == "feature"}
+    # Cover rows are the attacker's, too: of those that are left the label is the rare one.
+    assert {made.rows[at].id for at in poisoned} <= out <= {made.rows[at].id for at in (*poisoned, *covers)}
+
+
+def test_a_few_natural_rows_that_are_denied_by_chance_stay_in():
+    """ "better" in a bad review: a third of sixteen rows is given the label, and that may be chance."""
+    some = rows_of(CLEAN, "yes", 16)
+    made = relabel(
+        relabel(CLEAN, some, "yes", put_second("better")), rows_of(CLEAN, "no", 5), "no", put_second("better")
+    )
+    vectors = made.embeddings.copy()
+    vectors[some[:11]] = made.embeddings[rows_of(CLEAN, "no", 40)[20:31]]
+    assert screened(Made(made.rows, vectors)).triggers == ()
+
+
 def test_clean_rows_hide_nothing():
     belief = Belief(CLEAN.embeddings, labels_of(CLEAN), 0)
     assert hidden(CLEAN.rows, np.arange(len(CLEAN.rows)), belief, SIGNIFICANCE, 0.9) == []
