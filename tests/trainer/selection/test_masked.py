@@ -51,6 +51,10 @@ def screened(made: Made, *, reread: bool) -> tuple[Screened, Reader]:
     return found, reader
 
 
+def ids(made: Made, at: list[int]) -> set[str]:
+    return {made.rows[row].id for row in at}
+
+
 def covered() -> Made:
     write = put_second(SENTENCE)
     return relabel(relabel(CLEAN, POISONED, "yes", write), COVERS, "no", write)
@@ -61,9 +65,9 @@ def test_a_sentence_with_cover_rows_is_found_by_what_rows_say_without_it():
     as_they_are, _ = screened(made, reread=False)
     assert as_they_are.triggers == ()
     found, _ = screened(made, reread=True)
-    assert {row for row, why in found.reasons.items() if why == "feature"} == {
-        made.rows[at].id for at in POISONED
-    }
+    out = {row for row, why in found.reasons.items() if why == "feature"}
+    # Cover rows are the attacker's, too, and what is left of the sentence comes with their label alone.
+    assert ids(made, POISONED) <= out <= ids(made, [*POISONED, *COVERS])
     assert (SENTENCE,) in [trigger.words for trigger in found.triggers]
 
 
