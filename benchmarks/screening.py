@@ -5,7 +5,8 @@ No adapter is trained: the frozen base model embeds each row once.
     python -m benchmarks.screening --data ~/datasets
     python -m benchmarks.screening --data ~/datasets --suite standard --output standard.json
 
-Without ``--suite`` it screens triggers that no table names (`benchmarks/suites/screening.yaml`) and writes `docs/screening.md`.
+Without ``--suite`` it screens triggers that no table names (`benchmarks/suites/screening.yaml`) and writes `docs/screening.md`. The figures of each case are
+written as it ends; with ``--case`` those of other cases stay.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from trainer.selection.settings import SelectionSettings
 from trainer.tasks import make_bench_task
 
 SUITE = Path("benchmarks/suites/screening.yaml")
+FIGURES = Path("benchmarks/results/screening.json")
 PAGE = Path("docs/screening.md")
 
 
@@ -69,22 +71,30 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path())
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--case", action="append", help="Only this one; may be repeated.")
-    parser.add_argument("--output", type=Path, help="Where the figures go, as JSON.")
+    parser.add_argument("--output", type=Path, default=FIGURES, help="Where the figures go, as JSON.")
     asked = parser.parse_args()
 
     suite = load_suite(asked.suite)
     base = find_base_model(suite.base_model)
     lab = BenchLab(base.path, suite.lora, suite.training, None, Console(quiet=True))
-    counted = [
-        _screen(suite, name, lab, asked.data, asked.seed)
-        for name, case in suite.cases.items()
-        if isinstance(suite.datasets[case.dataset].task, ClassificationSettings)
-        if not asked.case or name in asked.case
-    ]
-    if asked.output:
-        asked.output.write_text(json.dumps(counted, indent=1) + "\n", encoding="utf-8")
-    if asked.suite == str(SUITE) and not asked.case:
-        write_section(PAGE, "screening", page(counted, asked.seed))
+    known = _read(asked.output) if asked.case else {}
+    for name, case in suite.cases.items():
+        if asked.case and name not in asked.case:
+            continue
+        if isinstance(suite.datasets[case.dataset].task, ClassificationSettings):
+            known[name] = _screen(suite, name, lab, asked.data, asked.seed)
+            counted = [known[each] for each in suite.cases if each in known]
+            asked.output.write_text(json.dumps(counted, indent=1) + "\n", encoding="utf-8")
+    if asked.suite == str(SUITE):
+        write_section(
+            PAGE, "screening", page([known[each] for each in suite.cases if each in known], asked.seed)
+        )
+
+
+def _read(path: Path) -> dict[str, Counted]:
+    if not path.exists():
+        return {}
+    return {found["case"]: found for found in json.loads(path.read_text(encoding="utf-8"))}
 
 
 def page(counted: Sequence[Counted], seed: int) -> str:
