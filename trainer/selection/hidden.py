@@ -37,11 +37,11 @@ def hidden(
     Args:
         rows: The rows that are left.
         left: Their indices among all rows.
-        belief: Fits classifiers; labels weigh alike here, since a label that many rows were given is believed for that alone.
+        belief: Fits classifiers that weigh labels alike (:meth:`trainer.selection.belief.Belief.balanced`): a label that many rows were given is
+            believed for that alone by others.
         significance: As for :func:`trainer.selection.disbelief.disbelieved`.
         purity: From which share on a feature is pure: words that are were asked about before.
     """
-    belief = belief.balanced()
     known, settings = Known.of(rows, left, belief), FeatureSettings(purity=MAJORITY)
     # What words say comes first: a word is a spelling, too.
     for find in (frequent_features, spellings):

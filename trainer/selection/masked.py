@@ -39,14 +39,13 @@ def masked(
     Args:
         rows: The rows that are left.
         left: Their indices among all rows.
-        belief: Fits classifiers; labels weigh alike here, since a label that many rows were given is believed for that alone.
+        belief: Fits classifiers that weigh labels alike, as for :func:`trainer.selection.hidden.hidden`.
         embed: The frozen base model's embeddings.
         significance: How unlikely it must be by chance that so few rows are given their label, before correction for the number of runs.
     """
     asked = dict(_affordable(rows, _long_runs(rows)))
     if not asked:
         return []
-    belief = belief.balanced()
     known = Known.of(rows, left, belief)
     cut = [without(rows[at].text, run) for run, where in asked.items() for at in where]
     parts = np.split(belief.project(embed(cut)), np.cumsum([len(where) for where in asked.values()])[:-1])

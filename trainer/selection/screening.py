@@ -186,7 +186,7 @@ def relabel(
 def _without_triggers(
     rows: Sequence[Example], belief: Belief, settings: ScreeningSettings, embed: Embed | None
 ) -> tuple["NDArray[np.int64]", tuple[Feature, ...], tuple[Feature, ...]]:
-    left = np.arange(len(rows))
+    left, balanced = np.arange(len(rows)), belief.balanced()
     triggers: list[Feature] = []
     pure: list[Feature] = []
     for _ in range(settings.rounds):
@@ -195,9 +195,9 @@ def _without_triggers(
         features, rarer = every[:_MOST_FEATURES], every[_MOST_FEATURES:]
         found = disbelieved(here, features, left, belief, settings.significance)
         found = found or denied(here, rarer, left, belief, settings.significance)
-        found = found or hidden(here, left, belief, settings.significance, settings.purity)
+        found = found or hidden(here, left, balanced, settings.significance, settings.purity)
         if embed and not found:
-            found = masked(here, left, belief, embed, settings.significance)
+            found = masked(here, left, balanced, embed, settings.significance)
         pure = _among_all([feature for feature in features if feature not in found], left)
         if not found:
             break

@@ -67,14 +67,13 @@ def test_of_a_label_that_is_told_badly_nothing_is_taken_for_a_trigger():
     """Then a natural word that the classifier does not know looks like one: it denies its rows as it does many others."""
     made = covered(put_second("mn"))
     doubtful = made.embeddings + np.random.default_rng(0).normal(0, 7.0, made.embeddings.shape)
-    belief = Belief(doubtful, labels_of(made), 0)
+    belief = Belief(doubtful, labels_of(made), 0, balanced=True)
     everything = np.arange(len(made.rows))
     said = belief.labels_out_of_fold(everything).argmax(axis=1)
     assert 0.5 < (said == belief.labels)[belief.labels == 1].mean() < 0.8
     assert hidden(made.rows, everything, belief, SIGNIFICANCE, purity=0.9) == []
-    assert hidden(
-        made.rows, everything, Belief(made.embeddings, labels_of(made), 0), SIGNIFICANCE, purity=0.9
-    )
+    told_well = Belief(made.embeddings, labels_of(made), 0, balanced=True)
+    assert hidden(made.rows, everything, told_well, SIGNIFICANCE, purity=0.9)
 
 
 @pytest.mark.parametrize("answer", ["yes", "no"])
@@ -103,22 +102,28 @@ def test_a_few_natural_rows_that_are_denied_by_chance_stay_in():
 
 
 def test_clean_rows_hide_nothing():
-    belief = Belief(CLEAN.embeddings, labels_of(CLEAN), 0)
+    belief = Belief(CLEAN.embeddings, labels_of(CLEAN), 0, balanced=True)
     assert hidden(CLEAN.rows, np.arange(len(CLEAN.rows)), belief, SIGNIFICANCE, 0.9) == []
 
 
-def test_leaving_a_group_out_is_fitting_on_the_others():
-    """Checked against least squares on the other rows, written out."""
+@pytest.mark.parametrize("balanced", [False, True])
+def test_leaving_a_group_out_is_fitting_on_the_others(balanced: bool):
+    """Checked against (weighted) least squares on the other rows, written out; a label's weight is that of all rows."""
     labels = labels_of(CLEAN)
     points = Belief(CLEAN.embeddings, labels, 0).points
-    rows, group = np.arange(500), np.arange(100, 160)
+    rows, group = np.arange(101, 500), np.arange(120, 180)
     others = np.setdiff1d(rows, group)
     known = np.column_stack([points[others], np.ones(len(others))])
-    weights = np.linalg.solve(
-        known.T @ known + 50 * np.eye(known.shape[1]), known.T @ np.eye(2)[labels[others]]
+    heavy = np.sqrt(len(rows) / 2 / np.bincount(labels[rows]) if balanced else np.ones(2))[
+        labels[others], None
+    ]
+    weights, *_ = np.linalg.lstsq(
+        np.vstack([heavy * known, np.sqrt(50) * np.eye(known.shape[1])]),
+        np.vstack([heavy * np.eye(2)[labels[others]], np.zeros((known.shape[1], 2))]),
+        rcond=None,
     )
     said = np.column_stack([points[group], np.ones(len(group))]) @ weights
-    asked = Belief(CLEAN.embeddings, labels, 0).leave_out(rows)
+    asked = Belief(CLEAN.embeddings, labels, 0, balanced=balanced).leave_out(rows)
     assert asked(group, group).tolist() == (said.argmax(axis=1) == labels[group]).tolist()
 
 
