@@ -19,7 +19,8 @@ class DefenceCost(NamedTuple):
         cells: How many cells were measured.
         tokens: Tokens trained on, median.
         seconds: Training time in seconds, median, lowest and highest.
-        ratios: Seconds over the undefended training's seconds, one for each cell whose case and seed has both.
+        ratios: Tokens trained on over the undefended training's, one for each cell whose case and seed has both: seconds of cells that were measured on
+            other days, or beside other work, say little.
         peak_memory_gib: The highest peak in GiB; None where no cell says.
         extra_prompt_tokens: Tokens that serving adds to a prompt, median.
         queries: Passes through a model that one request costs, median; None where no cell says.
@@ -50,7 +51,7 @@ def costs(grid: Grid) -> tuple[DefenceCost, ...]:
     Args:
         grid: What was measured.
     """
-    plain: dict[CaseId, float] = {}
+    plain: dict[CaseId, int] = {}
     groups: dict[str, list[CellResult]] = defaultdict(list)
     first: dict[str, Pooled] = {}
     for case in grid.cases:
@@ -58,7 +59,7 @@ def costs(grid: Grid) -> tuple[DefenceCost, ...]:
             first.setdefault(_name(row), row)
             groups[_name(row)].extend(row.cells)
             if row.defence == UNDEFENDED:
-                plain |= {cell.case: cell.cost.seconds for cell in row.cells}
+                plain |= {cell.case: cell.cost.tokens for cell in row.cells}
     ordered = sorted(groups, key=lambda name: row_order(first[name]))
     return tuple(_cost(name, groups[name], plain) for name in ordered)
 
@@ -68,7 +69,7 @@ def _name(row: Pooled) -> str:
     return f"{defence_name(row.defence)}{f' ({method})' if method else ''}"
 
 
-def _cost(name: str, cells: list[CellResult], plain: dict[CaseId, float]) -> DefenceCost:
+def _cost(name: str, cells: list[CellResult], plain: dict[CaseId, int]) -> DefenceCost:
     seconds = [cell.cost.seconds for cell in cells]
     peaks = [cell.cost.peak_memory_gib for cell in cells if cell.cost.peak_memory_gib is not None]
     queries = [cell.cost.queries_per_request for cell in cells if cell.cost.queries_per_request is not None]
@@ -78,9 +79,7 @@ def _cost(name: str, cells: list[CellResult], plain: dict[CaseId, float]) -> Def
         tokens=median(cell.cost.tokens for cell in cells),
         seconds=(median(seconds), min(seconds), max(seconds)),
         ratios=tuple(
-            cell.cost.seconds / plain[cell.case]
-            for cell in cells
-            if plain.get(cell.case) and cell.cost.seconds
+            cell.cost.tokens / plain[cell.case] for cell in cells if plain.get(cell.case) and cell.cost.tokens
         ),
         peak_memory_gib=max(peaks, default=None),
         extra_prompt_tokens=median(cell.cost.extra_prompt_tokens for cell in cells),

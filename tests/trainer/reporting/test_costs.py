@@ -7,12 +7,12 @@ from trainer.reporting.costs import costs
 from trainer.reporting.grid import make_grid
 
 
-def test_time_is_compared_within_one_case_and_seed():
+def test_tokens_are_compared_within_one_case_and_seed():
     cells = [
         cell(seed=0, cost=Cost(tokens=10, seconds=100)),
-        cell(seed=1, cost=Cost(tokens=10, seconds=200)),
-        cell("p2p", seed=0, cost=Cost(tokens=14, seconds=150, extra_prompt_tokens=7)),
-        cell("p2p", seed=1, cost=Cost(tokens=14, seconds=260, extra_prompt_tokens=7)),
+        cell(seed=1, cost=Cost(tokens=20, seconds=200)),
+        cell("p2p", seed=0, cost=Cost(tokens=15, seconds=150, extra_prompt_tokens=7)),
+        cell("p2p", seed=1, cost=Cost(tokens=26, seconds=260, extra_prompt_tokens=7)),
         cell("p2p", seed=2, cost=Cost(tokens=14, seconds=999, extra_prompt_tokens=7)),
     ]
     plain, guarded = costs(make_grid(cells))
@@ -38,7 +38,7 @@ def test_what_a_defence_counts_besides_is_a_median_over_the_cells_that_say():
 
 
 def test_a_defence_without_training_has_no_ratio():
-    _, untrained = costs(make_grid([cell(cost=Cost(seconds=100)), cell("onion")]))
+    _, untrained = costs(make_grid([cell(cost=Cost(tokens=100)), cell("onion")]))
     assert untrained.ratio is None
 
 

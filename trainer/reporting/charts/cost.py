@@ -1,4 +1,4 @@
-"""Training time by defence."""
+"""Tokens trained on by defence."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -26,7 +26,7 @@ def cost_charts(entries: Sequence[DefenceCost]) -> tuple[Chart, ...]:
     return (
         Chart(
             name="cost",
-            alt=f"Training time over the undefended training of the same case and seed, median. {words}",
+            alt=f"Tokens trained on over those of the undefended training of the same case and seed, median. {words}",
             draw=partial(_draw, known),
         ),
     )
@@ -40,7 +40,7 @@ def takeaway(entries: Sequence[DefenceCost], guarded: Sequence[str]) -> str:
         guarded: The names of the P2P guarded entries.
     """
     said = [
-        f"{entry.name} trains in {entry.ratio:.2f} times the undefended time and adds {entry.extra_prompt_tokens:g} "
+        f"{entry.name} trains on {entry.ratio:.2f} times the undefended tokens and adds {entry.extra_prompt_tokens:g} "
         f"{'token' if entry.extra_prompt_tokens == 1 else 'tokens'} to each prompt"
         for entry in entries
         if entry.name in guarded and entry.ratio is not None
@@ -64,5 +64,5 @@ def _draw(entries: Sequence[DefenceCost], width: float) -> Figure:
         frame.axes.barh(at, middle, height=0.13, color=_BAR)
         frame.axes.plot([min(entry.ratios), max(entry.ratios)], [at, at], color=INK, linewidth=1.3)
     frame.axes.set_xlim(0, 1.05 * max(max(entry.ratios) for entry in entries))
-    frame.axes.set_xlabel("training time over the undefended training time")
+    frame.axes.set_xlabel("tokens trained on over those of the undefended training")
     return frame.figure

@@ -19,14 +19,14 @@ def cost_table(entries: Sequence[DefenceCost]) -> Table:
             "cells",
             "training tokens",
             "training seconds",
-            "times undefended",
+            "times undefended tokens",
             "peak memory, GiB",
             "extra prompt tokens",
             "queries a request",
             "counted besides",
         ),
         groups=(Group("", tuple(Row(_cells(entry)) for entry in entries)),),
-        note="Medians over cells with the range behind them; memory is the highest peak. Times undefended is taken within one case and seed. "
+        note="Medians over cells with the range behind them; memory is the highest peak. Seconds are of the day and the machine they were measured on; times undefended tokens is taken within one case and seed. "
         "Equal trainings are done once and shared: the P2P adapter without the guard is the guarded one's. Queries are passes through a model, "
         "those of other models included. What a defence counted besides is its own; medians again.",
         text_columns=frozenset({0, 8}),
