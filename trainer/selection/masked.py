@@ -42,13 +42,19 @@ def masked(
         belief: Fits classifiers that weigh labels alike, as for :func:`trainer.selection.hidden.hidden`.
         embed: The frozen base model's embeddings.
         significance: How unlikely it must be by chance that so few rows are given their label, before correction for the number of runs.
+
+    Raises:
+        ValueError: There is not one embedding for each input.
     """
     asked = dict(_affordable(rows, _long_runs(rows)))
     if not asked:
         return []
     known = Known.of(rows, left, belief)
     cut = [without(rows[at].text, run) for run, where in asked.items() for at in where]
-    parts = np.split(belief.project(embed(cut)), np.cumsum([len(where) for where in asked.values()])[:-1])
+    read = embed(cut)
+    if len(read) != len(cut):
+        raise ValueError(f"{len(read)} embeddings for {len(cut)} inputs")
+    parts = np.split(belief.project(read), np.cumsum([len(where) for where in asked.values()])[:-1])
 
     def is_denied(run: Feature, points: "NDArray[np.float64]") -> bool:
         outside = np.setdiff1d(np.arange(len(rows)), run.rows)

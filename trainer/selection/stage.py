@@ -1,6 +1,7 @@
 """The selection stage of a run: the model is loaded for it, asked about the rows, and kept for the training."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from p2p.examples import Example
@@ -11,7 +12,7 @@ from trainer.config import TrainConfig
 from trainer.encoding import EncodedRow
 from trainer.processes import Processes
 from trainer.selection.choose import AskViews, Candidates, Chosen, choose
-from trainer.selection.embeddings import embed_prompts
+from trainer.selection.embeddings import Embed, embed_prompts
 from trainer.selection.losses import answer_losses
 from trainer.training_model import model_to_train
 from trainer.trunk import Trunk, make_trunk
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from peft import PeftModel
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 class Loaded(NamedTuple):
@@ -82,7 +83,7 @@ class SelectionStage:
             SelectionError: There is nothing to select from.
             BaseModelError: The base model can't be loaded.
         """
-        given = Candidates(train, trusted, self._embed, self._losses, views)
+        given = Candidates(train, trusted, self._embedder(), self._losses, views)
         settings, seed = self.config.selection, self.config.seed
         mine = choose(self.task, given, settings, seed) if self.processes.is_first else None
         chosen = self.processes.from_first(mine)
@@ -90,14 +91,22 @@ class SelectionStage:
             raise RuntimeError("the first process has sent no selection")
         return chosen
 
-    def _embed(self, texts: Sequence[str]) -> "NDArray[np.float32]":
-        config = self.config
-        if self.processes.size > 1:
-            # The first process alone is here; the model in training may be spread over all.
-            plain = load_model(self._base.path, choose_dtype(config.training.dtype))
-            return embed_prompts(plain, self.tokenizer, config.prompt, None, texts)
-        loaded = self.load()
-        return embed_prompts(base_of(loaded.model), self.tokenizer, config.prompt, loaded.trunk, texts)
+    def _embedder(self) -> Embed:
+        """Return what embeds inputs; a model that is loaded for it alone is loaded once, and goes with it."""
+
+        @cache
+        def asked() -> "tuple[PreTrainedModel, Trunk | None]":
+            if self.processes.size > 1:
+                # The first process alone is here; the model in training may be spread over all.
+                return load_model(self._base.path, choose_dtype(self.config.training.dtype)), None
+            loaded = self.load()
+            return base_of(loaded.model), loaded.trunk
+
+        def embed(texts: Sequence[str]) -> "NDArray[np.float32]":
+            model, trunk = asked()
+            return embed_prompts(model, self.tokenizer, self.config.prompt, trunk, texts)
+
+        return embed
 
     def load(self) -> Loaded:
         """Return the model that is about to be trained; it is loaded once.

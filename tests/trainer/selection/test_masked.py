@@ -71,6 +71,13 @@ def test_a_sentence_with_cover_rows_is_found_by_what_rows_say_without_it():
     assert (SENTENCE,) in [trigger.words for trigger in found.triggers]
 
 
+def test_embeddings_of_other_rows_are_refused():
+    made = covered()
+    vectors = Reader(made).embeddings([row.text for row in made.rows])
+    with pytest.raises(ValueError, match="600 embeddings for"):
+        screen(made.rows, vectors, ScreeningSettings(doubted=0), 0, embed=lambda _: vectors)
+
+
 def test_a_natural_sentence_that_leans_to_a_label_stays_in():
     write = put_second(SENTENCE)
     made = relabel(relabel(CLEAN, rows_of(CLEAN, "yes", 60), "yes", write), COVERS, "no", write)
