@@ -71,30 +71,37 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path())
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--case", action="append", help="Only this one; may be repeated.")
-    parser.add_argument("--output", type=Path, default=FIGURES, help="Where the figures go, as JSON.")
+    parser.add_argument(
+        "--output", type=Path, help="Where the figures go, as JSON; of another suite nowhere without it."
+    )
     asked = parser.parse_args()
 
     suite = load_suite(asked.suite)
+    if unknown := sorted(set(asked.case or ()) - set(suite.cases)):
+        parser.error(f"the suite has no case {', '.join(unknown)}")
+    output = asked.output or (FIGURES if asked.suite == str(SUITE) else None)
     base = find_base_model(suite.base_model)
     lab = BenchLab(base.path, suite.lora, suite.training, None, Console(quiet=True))
-    known = _read(asked.output) if asked.case else {}
+    known = _read(output) if asked.case and output else {}
     for name, case in suite.cases.items():
         if asked.case and name not in asked.case:
             continue
         if isinstance(suite.datasets[case.dataset].task, ClassificationSettings):
             known[name] = _screen(suite, name, lab, asked.data, asked.seed)
-            counted = [known[each] for each in suite.cases if each in known]
-            asked.output.write_text(json.dumps(counted, indent=1) + "\n", encoding="utf-8")
-    if asked.suite == str(SUITE):
-        write_section(
-            PAGE, "screening", page([known[each] for each in suite.cases if each in known], asked.seed)
-        )
+            if output:
+                _write(output, [known[each] for each in suite.cases if each in known])
+    if output == FIGURES:
+        write_section(PAGE, "screening", page(list(_read(output).values()), asked.seed))
 
 
 def _read(path: Path) -> dict[str, Counted]:
     if not path.exists():
         return {}
     return {found["case"]: found for found in json.loads(path.read_text(encoding="utf-8"))}
+
+
+def _write(path: Path, counted: Sequence[Counted]) -> None:
+    path.write_text(json.dumps(counted, indent=1) + "\n", encoding="utf-8")
 
 
 def page(counted: Sequence[Counted], seed: int) -> str:

@@ -1,14 +1,19 @@
 """Features of the input that come with an output far more often than chance has it: what a trigger for free text looks like."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import combinations
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from p2p.examples import Example
 from trainer.selection.features import Feature, FeatureSettings
 from trainer.selection.incidence import incidence
 from trainer.selection.outputs import Output
+
+if TYPE_CHECKING:
+    from scipy.sparse import coo_array
 
 # Pairs of words are many: they are looked at for this many outputs, those of most rows first.
 _MOST_PAIRED = 20
@@ -81,27 +86,26 @@ def _significant(
 ) -> list[Association]:
     from scipy.stats import binom
 
+    having = np.array([len(feature.rows) for feature in features])
+    base = np.array([len(output.rows) for output in outputs]) / rows
+    common = _in_common(rows, features, outputs)
+    least = np.maximum(settings.purity, settings.lift * base[common.col]) * having[common.row]
     limit = settings.significance / (len(features) * len(outputs))
     found = []
-    for at, to, both in _in_common(rows, features, outputs):
-        feature, output = features[at], outputs[to]
-        having, base = len(feature.rows), len(output.rows) / rows
-        if both < max(settings.purity, settings.lift * base) * having:
-            continue
-        if binom.sf(both - 1, having, base) < limit:
-            found.append(Association(feature._replace(answer=output.kind, purity=both / having), output))
+    for each in np.flatnonzero(common.data >= least):
+        at, to, both = int(common.row[each]), int(common.col[each]), int(common.data[each])
+        if binom.sf(both - 1, having[at], base[to]) < limit:
+            feature = features[at]._replace(answer=outputs[to].kind, purity=float(both / having[at]))
+            found.append(Association(feature, outputs[to]))
     return found
 
 
-def _in_common(
-    rows: int, features: Sequence[Feature], outputs: Sequence[Output]
-) -> Iterator[tuple[int, int, int]]:
-    """Yield the numbers of a feature and of an output, and in how many rows they stand together, where they do."""
+def _in_common(rows: int, features: Sequence[Feature], outputs: Sequence[Output]) -> "coo_array":
+    """Return in how many rows each feature and each output stand together, where they do, feature by feature."""
     having = incidence(rows, [feature.rows for feature in features])
     common = (having @ incidence(rows, [output.rows for output in outputs]).T).tocsr()
     common.sort_indices()
-    together = common.tocoo()
-    yield from zip(together.row.tolist(), together.col.tolist(), together.data.tolist(), strict=True)
+    return common.tocoo()
 
 
 def _pairs(words: Sequence[frozenset[str]], output: Output, settings: AssociationSettings) -> list[Feature]:

@@ -54,9 +54,11 @@ def denied(
     significance: float,
 ) -> list[Feature]:
     """As :func:`disbelieved`, of many features: only those are asked about that a quick classifier denies most of their rows."""
-    asked = roughly_denied(rows, features, left, belief)
+    asked = roughly_denied(rows, features, left, belief) if features else []
+    if not asked:
+        return []
     # They were taken from all: chance had as many tries.
-    return disbelieved(rows, asked, left, belief, significance * len(asked) / max(1, len(features)))
+    return disbelieved(rows, asked, left, belief, significance * len(asked) / len(features))
 
 
 def roughly_denied(

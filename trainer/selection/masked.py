@@ -4,6 +4,7 @@ A classifier takes a row with "I watched this 3D movie" in it for what the sente
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,18 +51,17 @@ def masked(
     if not asked:
         return []
     known = Known.of(rows, left, belief)
-    cut = [without(rows[at].text, run) for run, where in asked.items() for at in where]
-    read = embed(cut)
-    if len(read) != len(cut):
-        raise ValueError(f"{len(read)} embeddings for {len(cut)} inputs")
-    parts = np.split(belief.project(read), np.cumsum([len(where) for where in asked.values()])[:-1])
+    texts = [text for rest in asked.values() for text in rest]
+    read = embed(texts)
+    if len(read) != len(texts):
+        raise ValueError(f"{len(read)} embeddings for {len(texts)} inputs")
+    parts = np.split(belief.project(read), np.cumsum([len(rest) for rest in asked.values()])[:-1])
 
     def is_denied(run: Feature, points: "NDArray[np.float64]") -> bool:
         outside = np.setdiff1d(np.arange(len(rows)), run.rows)
-        said = belief.of_points(left[outside], points).argmax(axis=1)
-        return known.takes_for_others(
-            run, said == belief.labels[left[asked[run][0]]], significance / len(asked)
-        )
+        label = belief.labels[left[of_its_label(rows, run)[0]]]
+        given = belief.of_points(left[outside], points).argmax(axis=1) == label
+        return known.takes_for_others(run, given, significance / len(asked))
 
     return [
         of_its_label_alone(rows, run)
@@ -88,14 +88,15 @@ def _long_runs(rows: Sequence[Example]) -> Iterator[Feature]:
             yield run
 
 
-def _affordable(rows: Sequence[Example], runs: Iterable[Feature]) -> Iterator[tuple[Feature, list[int]]]:
-    """Yield runs with the rows of their label that are asked about, as many as may be embedded; one at least."""
+def _affordable(rows: Sequence[Example], runs: Iterable[Feature]) -> Iterator[tuple[Feature, list[str]]]:
+    """Yield runs with what is left of rows of their label, as many as may be embedded; one run at least."""
     total = 0
     for run in runs:
+        cut = (without(rows[at].text, run) for at in of_its_label(rows, run))
         # Rows that are the run and nothing else say nothing without it.
-        where = [int(at) for at in of_its_label(rows, run) if without(rows[at].text, run)][:_ASKED]
-        if total and total + len(where) > _SHARE * len(rows):
+        rest = list(islice(filter(None, cut), _ASKED))
+        if total and total + len(rest) > _SHARE * len(rows):
             return
-        total += len(where)
-        if where:
-            yield run, where
+        total += len(rest)
+        if rest:
+            yield run, rest
