@@ -21,16 +21,14 @@ from rich.console import Console
 from benchmarks.documents import markdown_table, write_section
 from p2p.selection import SelectionMethod
 from trainer.base_model import find_base_model
-from trainer.bench.cases import make_case
+from trainer.bench.cases import defended_case, make_case
 from trainer.bench.lab import BenchLab
 from trainer.bench.suite import Suite
 from trainer.bench.suite_files import load_suite
 from trainer.config import ClassificationSettings
-from trainer.defences.base import Case
 from trainer.selection.choose import Candidates, choose
 from trainer.selection.screening import SHARED
 from trainer.selection.settings import SelectionSettings
-from trainer.tasks import make_bench_task
 
 SUITE = Path("benchmarks/suites/screening.yaml")
 FIGURES = Path("benchmarks/results/screening.json")
@@ -138,16 +136,13 @@ def _screen(suite: Suite, name: str, lab: BenchLab, data: Path, seed: int) -> Co
     spec = suite.cases[name]
     dataset = suite.datasets[spec.dataset]
     rows = make_case(spec, dataset, data, seed)
-    task = make_bench_task(
-        dataset.task, dataset.prompt, lab.tokenizer, [row.answer for row in rows.clean], seed
-    )
-    case = Case(task, dataset.prompt, rows.train, (), seed)
+    case = defended_case(rows, dataset, lab.tokenizer, seed)
     given = Candidates(rows.train, (), lambda texts: lab.embed(case, texts))
     # The lab keeps the frozen layers' states, so that what follows embeds only what is read anew.
     lab.embed(case, [row.text for row in rows.train])
     started = time.perf_counter()
     # All that is kept, not the share of it that is drawn.
-    chosen = choose(task, given, SelectionSettings(method=SelectionMethod.SCREENED, rho=1.0), seed)
+    chosen = choose(case.task, given, SelectionSettings(method=SelectionMethod.SCREENED, rho=1.0), seed)
     seconds = time.perf_counter() - started
     kept = {row.id for row in chosen.selection.rows}
     reasons = chosen.screened.reasons if chosen.screened else {}

@@ -21,13 +21,11 @@ from rich.console import Console
 
 from p2p.examples import Example
 from trainer.base_model import find_base_model
-from trainer.bench.cases import make_case
+from trainer.bench.cases import defended_case, make_case
 from trainer.bench.lab import BenchLab
 from trainer.bench.suite_files import load_suite
-from trainer.defences.base import Case
 from trainer.selection.belief import Belief
 from trainer.selection.screening import ScreeningSettings, most_believed, screen
-from trainer.tasks import make_bench_task
 
 CASES = ("word-10", "sentence-10", "syntactic", "cba", "agnews-word")
 DOUBTED = ScreeningSettings().doubted
@@ -53,9 +51,7 @@ def main() -> None:
         spec = suite.cases[name]
         dataset = suite.datasets[spec.dataset]
         made = make_case(spec, dataset, asked.data, asked.seed)
-        answers = [row.answer for row in made.clean]
-        task = make_bench_task(dataset.task, dataset.prompt, lab.tokenizer, answers, asked.seed)
-        case = Case(task, dataset.prompt, made.train, (), asked.seed)
+        case = defended_case(made, dataset, lab.tokenizer, asked.seed)
         truth = {row.id: row.answer for row in made.clean}
         # An attack may add rows of its own, whose labels are right.
         wrong = np.array([row.answer != truth.get(row.id, row.answer) for row in made.train])

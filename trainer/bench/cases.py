@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from p2p.attacks.base import Attack, Labelling
 from p2p.attacks.covering import add_covers
@@ -17,7 +17,11 @@ from trainer.bench.digests import inside, paths_inside
 from trainer.bench.suite import CaseSpec, DataSetSpec
 from trainer.config import AttackSettings, ClassificationSettings, DataSource
 from trainer.datasets import read_examples
-from trainer.tasks import seed_key
+from trainer.defences.base import Case
+from trainer.tasks import make_bench_task, seed_key
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class BenchCase(NamedTuple):
@@ -94,6 +98,26 @@ def make_case(spec: CaseSpec, dataset: DataSetSpec, folder: Path, seed: int) -> 
         poisoned.poisoned_ids,
         own if spec.attacker_knows == "trigger_and_words" else frozenset(),
     )
+
+
+def defended_case(
+    rows: BenchCase, dataset: DataSetSpec, tokenizer: "PreTrainedTokenizerBase", seed: int
+) -> Case:
+    """Return what a defender has of a case: all of its trusted rows, and nothing of the attack.
+
+    Args:
+        rows: The case's rows.
+        dataset: Its task and prompt.
+        tokenizer: The base model's.
+        seed: Decides what is drawn.
+
+    Raises:
+        VerbalizerError: There are no label words for this tokenizer.
+        PromptError: The base model's chat template can't render the prompt.
+    """
+    answers = [row.answer for row in rows.clean]
+    task = make_bench_task(dataset.task, dataset.prompt, tokenizer, answers, seed)
+    return Case(task, dataset.prompt, rows.train, rows.trusted, seed)
 
 
 def _read(source: DataSource, dataset: DataSetSpec, folder: Path) -> list[Example]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from p2p.errors import P2PError
 from p2p.examples import Example
 from trainer.base_model import BaseModel, find_base_model
-from trainer.bench.cases import BenchCase, make_case
+from trainer.bench.cases import BenchCase, defended_case, make_case
 from trainer.bench.digests import missing_files, model_digest, paths_inside
 from trainer.bench.keys import cell_key
 from trainer.bench.lab import BenchLab
@@ -21,9 +21,7 @@ from trainer.bench.results import CaseId, CellResult
 from trainer.bench.store import CellStore, NotApplicable
 from trainer.bench.suite import Cell, DefenceSpec, Suite, cells_of
 from trainer.config import GenerationSettings
-from trainer.defences.base import Case
 from trainer.errors import ConfigError, NotApplicableError, TrainerError
-from trainer.tasks import make_bench_task
 
 
 class Failed(NamedTuple):
@@ -161,10 +159,8 @@ class Grid:
         dataset = suite.datasets[spec.dataset]
         lab = self._lab(cell)
         rows: BenchCase = make_case(spec, dataset, self._data, cell.seed)
-        task = make_bench_task(
-            dataset.task, dataset.prompt, lab.tokenizer, [row.answer for row in rows.clean], cell.seed
-        )
-        case = Case(task, dataset.prompt, rows.train, _trusted(rows, defence), cell.seed)
+        case = defended_case(rows, dataset, lab.tokenizer, cell.seed)
+        case = case._replace(trusted=_trusted(rows, defence))
         placed = defence.model_copy(update={"parameters": paths_inside(defence.parameters, self._data)})
         return finished_result(
             measure(case, rows, placed, lab),
