@@ -1,4 +1,4 @@
-"""Guards on real vLLM with adapters trained on the real small model, started once a module."""
+"""Guards on real vLLM, started once a module, with adapters trained on the real small model once for all modules."""
 
 import io
 import json
@@ -86,7 +86,7 @@ def _train(config: dict[str, Any]) -> Path:
     return train(TrainConfig.model_validate(config), Console(file=io.StringIO())).path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("trained")
     write_rows(home / "train.jsonl", 16, "train")
@@ -116,7 +116,7 @@ def grown(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _train(_config(home, "grown", task, {"kind": "completion", "user": "{input}\nAnswer:"}) | faster)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A generation adapter, trained to repeat what it is told to say."""
     home = tmp_path_factory.mktemp("writer")
@@ -182,10 +182,18 @@ def running_guard(
         assert left == []
 
 
+@pytest.fixture(scope="session")
+def merged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of merged copies, which guards that serve the same adapters share."""
+    return tmp_path_factory.mktemp("merged") / "cache"
+
+
 @pytest.fixture(scope="module")
-def guard(adapter: Path, writer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
+def guard(
+    adapter: Path, writer: Path, merged: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Guard]:
     # In bfloat16 a log-probability changes by some hundredths with the requests that vLLM happens to compute together.
-    settings = {"engine": {"startup_timeout_s": START_S, "dtype": "float32"}}
+    settings = {"cache": str(merged), "engine": {"startup_timeout_s": START_S, "dtype": "float32"}}
     home = tmp_path_factory.mktemp("guard")
     with running_guard(home, {"support": adapter, "writer": writer}, settings=settings) as found:
         yield found

@@ -48,12 +48,12 @@ def canary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def probed_guard(
-    adapter: Path, writer: Path, canary: Path, tmp_path_factory: pytest.TempPathFactory
+    adapter: Path, writer: Path, merged: Path, canary: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Guard]:
     probes = {
         "adapters": [{"adapter": "support", "canary": str(canary), "interval_s": 3600, "stop_early": False}]
     }
-    settings = {"audit": {"share": 1.0}, "probes": probes}
+    settings = {"cache": str(merged), "audit": {"share": 1.0}, "probes": probes}
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("P2P_GUARD_PROBE_KEYS", PROBER)
         home = tmp_path_factory.mktemp("guard")

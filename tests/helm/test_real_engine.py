@@ -1,5 +1,6 @@
 """The shape with an engine of its own, as rendered, with real vLLM and the small real model in it."""
 
+import shutil
 import signal
 from pathlib import Path
 
@@ -21,8 +22,7 @@ __all__ = ["trained_adapter"]
 def test_the_child_shape_starts_a_real_engine(chart: Chart, tmp_path: Path, trained_adapter: Path):
     """One pod as rendered, with vLLM and the small real model in it."""
     adapters = tmp_path / "adapters"
-    adapters.mkdir()
-    trained_adapter.rename(adapters / "support")
+    shutil.copytree(trained_adapter, adapters / "support")
     store = Store(Path(".models").resolve(), adapters)
     values = values_of(chart, "child", model={"name": "SmolLM2-135M-Instruct"})
     port, metrics = free_port(), free_port()

@@ -307,9 +307,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(
     settings: dict[str, Any], tmp_path: Path, blow: signal.Signals
 ):
     model = {"base_model": str(make_tiny(tmp_path / "real"))}
-    slow = (
-        settings | model | {"training": settings["training"] | {"epochs": 40, "checkpoint_minutes": 0.0005}}
-    )
+    slow = settings | model | {"training": settings["training"] | {"epochs": 12, "checkpoint_minutes": 0.002}}
     whole = weights(run(slow, output=str(tmp_path / "whole")))
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(slow))
