@@ -31,6 +31,7 @@ _DATASETS = {
     "sst2": "SST-2",
     "sst2-all": "SST-2",
     "sst2-deep": "SST-2",
+    "sst2-drawn": "SST-2, drawn label words",
     "svamp": "SVAMP",
 }
 
