@@ -4,7 +4,7 @@ Each case begins with nothing in memory: the frozen layers are run on every row 
 The frozen layers' states serve both: the training would have to compute them if nothing were chosen.
 
     python -m benchmarks.selection_cost --data ~/datasets
-    python -m benchmarks.selection_cost --data ~/datasets --case agnews-word --case covered-sentence
+    python -m benchmarks.selection_cost --data ~/datasets --case sentence-5 --case covered-sentence
 
 Five to fifteen minutes a case on two cores. The figures go to `benchmarks/results/selection-cost.json` as each case ends, and from there to
 `docs/selection-cost.md`; those of cases that are not asked for stay.
@@ -30,7 +30,7 @@ from trainer.defences.base import Case
 from trainer.defences.poison_to_poison import PoisonToPoison
 from trainer.selection.choose import Candidates, choose
 
-CASES = ("word-10", "sentence-5", "agnews-word", "covered-sentence")
+CASES = ("word-10", "agnews-word")
 FIGURES = Path("benchmarks/results/selection-cost.json")
 PAGE = Path("docs/selection-cost.md")
 
@@ -73,12 +73,12 @@ def main() -> None:
     names = tuple(asked.case or CASES)
     if unknown := sorted(set(names) - set(suite.cases)):
         parser.error(f"the suite has no case {', '.join(unknown)}")
-    known = {found["case"]: found for found in _read()}
+    known = _read()
     for name in names:
         known[name] = _time(suite, name, asked.defence, asked.data, asked.seed)
         print(json.dumps(known[name]), flush=True)
         FIGURES.write_text(json.dumps(list(known.values()), indent=1) + "\n", encoding="utf-8")
-    write_section(PAGE, "selection cost", page(_read()))
+    write_section(PAGE, "selection cost", page(list(known.values())))
 
 
 def page(timed: list[Timed]) -> str:
@@ -124,11 +124,10 @@ def share_with_states(found: Timed) -> float:
     return (found["choosing"] + found["states"]) / found["training"]
 
 
-def _read() -> list[Timed]:
+def _read() -> dict[str, Timed]:
     if not FIGURES.exists():
-        return []
-    found: list[Timed] = json.loads(FIGURES.read_text(encoding="utf-8"))
-    return found
+        return {}
+    return {found["case"]: found for found in json.loads(FIGURES.read_text(encoding="utf-8"))}
 
 
 def _time(suite: Suite, name: str, defence: str, data: Path, seed: int) -> Timed:
