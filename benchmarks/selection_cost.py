@@ -12,23 +12,19 @@ Five to fifteen minutes a case on two cores. The figures go to `benchmarks/resul
 
 import argparse
 import json
-import time
-from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
 from rich.console import Console
 
 from benchmarks.documents import markdown_table, when, write_section
-from p2p.selection import Selection
 from trainer.base_model import find_base_model
 from trainer.bench.cases import defended_case, make_case
 from trainer.bench.lab import BenchLab
+from trainer.bench.selector import Selector
 from trainer.bench.suite import Suite
 from trainer.bench.suite_files import load_suite
-from trainer.defences.base import Case
 from trainer.defences.poison_to_poison import PoisonToPoison
-from trainer.selection.choose import Candidates, choose
 
 CASES = ("word-10", "agnews-word")
 FIGURES = Path("benchmarks/results/selection-cost.json")
@@ -140,31 +136,18 @@ def _time(suite: Suite, name: str, defence: str, data: Path, seed: int) -> Timed
     rows = make_case(spec, dataset, data, seed)
     case = defended_case(rows, dataset, lab.tokenizer, seed)
     case = case._replace(trusted=rows.trusted if how.trusted else ())
-    clock: list[float] = []
-    chosen: list[Selection] = []
-
-    def select(given: Case) -> Selection:
-        clock.append(time.perf_counter())
-        lab.embed(given, [row.text for row in given.train])
-        clock.append(time.perf_counter())
-        candidates = Candidates(
-            given.train, given.trusted, partial(lab.embed, given), partial(lab.losses, given)
-        )
-        chosen.append(choose(given.task, candidates, how.selection, given.seed).selection)
-        clock.append(time.perf_counter())
-        return chosen[-1]
-
-    fitted = PoisonToPoison(select=select, repoison=how.repoison).defend(case, lab).fitted
-    if fitted is None:
-        raise ValueError(f"{defence} trains nothing")
-    started, embedded, done = clock
+    selector = Selector(how, lab, lab)
+    fitted = PoisonToPoison(select=selector, repoison=how.repoison).defend(case, lab).fitted
+    chosen = selector.figures(rows)
+    if fitted is None or chosen is None:
+        raise ValueError(f"{defence} trains nothing, or chooses nothing")
     return Timed(
         case=name,
         label=f"{spec.label} ({spec.dataset})",
         rows=len(rows.train),
-        chosen=len(chosen[-1].rows),
-        states=round(embedded - started, 1),
-        choosing=round(done - embedded, 1),
+        chosen=chosen.kept,
+        states=round(selector.shared_seconds, 1),
+        choosing=round(selector.seconds, 1),
         training=round(fitted.seconds, 1),
         measured=when(),
     )

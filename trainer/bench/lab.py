@@ -23,7 +23,7 @@ from trainer.defences.base import Case, Fitted
 from trainer.encoding import EncodedRow, encode_rows, with_twins
 from trainer.fitting import Step, make_optimizer, training_steps
 from trainer.report import training_progress
-from trainer.selection.embeddings import embed_prompts
+from trainer.selection.embeddings import embed_prompts, shared_trunk
 from trainer.selection.losses import answer_losses
 from trainer.throwaway_module import throwaway_module
 from trainer.trunk import make_trunk
@@ -155,6 +155,19 @@ class BenchLab:
         # Without a trunk the layers asked have the adapter of the cell before on them.
         self.put_on(None)
         return embed_prompts(self.model, self.tokenizer, case.prompt, self.trunk, texts)
+
+    def warm(self, case: Case, texts: Sequence[str]) -> float:
+        """Run the frozen layers on inputs, if a training will use their states as well, and return the seconds it took; else 0.
+
+        Args:
+            case: Its prompt is put around each text.
+            texts: Inputs, not stamped.
+        """
+        if not shared_trunk(self.model, self.trunk):
+            return 0.0
+        started = time.monotonic()
+        self.embed(case, texts)
+        return time.monotonic() - started
 
     def losses(self, case: Case, rows: Sequence[Example]) -> list[float]:
         """Return the base model's mean loss of each row's answer given its prompt, without an adapter, in nats.

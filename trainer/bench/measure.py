@@ -1,13 +1,11 @@
 """One cell measured: the defence is given the case, asked clean and triggered rows, and what it says is counted."""
 
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import NamedTuple
 
-from p2p.selection import Selection
 from p2p.tasks import GenerationTask
 from trainer.answering import FORCED
 from trainer.bench.cases import BenchCase
@@ -15,11 +13,10 @@ from trainer.bench.counting import count
 from trainer.bench.insider import InsiderLab
 from trainer.bench.lab import BenchLab
 from trainer.bench.results import CellResult, Cost, CurvePoint, Figures, SelectionFigures
-from trainer.bench.second_round import LabViews
+from trainer.bench.selector import Selector
 from trainer.bench.suite import DefenceSpec
-from trainer.defences.base import Answer, Case, Defended, Fitted, Lab, fit_undefended
+from trainer.defences.base import Answer, Case, Defended, Fitted, fit_undefended
 from trainer.defences.registry import DEFENCES, make_defence
-from trainer.selection.choose import Candidates, choose
 
 _HALVES = ("p2p", "p2p-unguarded", "repair")
 _PACKAGES = ("p2p-guard", "torch", "transformers", "peft")
@@ -57,7 +54,7 @@ def measure(case: Case, rows: BenchCase, spec: DefenceSpec, lab: BenchLab) -> Me
         TrainerError: The same, for want of something that the trainer knows.
     """
     trained_in = InsiderLab(lab, rows.insider_ids) if rows.insider_ids else lab
-    selector = _Selector(spec, lab, trained_in)
+    selector = Selector(spec, lab, trained_in)
     given = dict(spec.parameters)
     fields = DEFENCES[spec.defence].model_fields if spec.defence in DEFENCES else {}
     if "select" in fields:
@@ -103,59 +100,6 @@ def finished_result(measured: Measured, base_model: str, **named: object) -> Cel
     )
 
 
-class _Selector:
-    """Chooses S when the defence asks for it, and remembers what came of it."""
-
-    def __init__(self, spec: DefenceSpec, lab: BenchLab, trained_in: Lab) -> None:
-        self._spec = spec
-        self._lab = lab
-        self._trained_in = trained_in
-        self._chosen: Selection | None = None
-        self._trusted = 0
-        self.seconds = 0.0
-        self.tokens = 0
-        self.details: dict[str, float] = {}
-
-    def __call__(self, case: Case) -> Selection:
-        started = time.monotonic()
-        wanted, again = self._spec.selection, self._spec.selection.second_round
-        views = LabViews(case, self._trained_in, again, self._spec.repoison) if again else None
-        given = Candidates(
-            case.train,
-            case.trusted,
-            lambda texts: self._lab.embed(case, texts),
-            lambda rows: self._lab.losses(case, rows),
-            views,
-        )
-        chosen = choose(case.task, given, wanted, case.seed)
-        self._chosen = chosen.selection
-        if chosen.look:
-            self.details = {
-                "second_round_suspects": len(chosen.look.suspects),
-                "rows_left_out": len(chosen.selection.dropped),
-            }
-        self._trusted = len(case.trusted)
-        self.seconds = time.monotonic() - started + (views.owed if views else 0.0)
-        self.tokens = views.tokens if views else 0
-        return self._chosen
-
-    def figures(self, rows: BenchCase) -> SelectionFigures | None:
-        """Return how S was chosen; None where nobody asked."""
-        if self._chosen is None:
-            return None
-        # Trusted rows may come from a file that numbers its rows alike.
-        given = set(rows.trusted)
-        kept = {row.id for row in self._chosen.rows if row not in given}
-        return SelectionFigures(
-            method=self._chosen.method.value,
-            trusted_rows=self._trusted,
-            kept=sum(row.id in kept for row in rows.train),
-            kept_poisoned=len(kept & rows.poisoned_ids),
-            poisoned=len(rows.poisoned_ids),
-            seconds=round(self.seconds, 2),
-        )
-
-
 def _has_free_run(spec: DefenceSpec) -> bool:
     """Whether there are two halves, and a model that chooses between them."""
     return spec.defence in _HALVES and spec.parameters.get("view") != FORCED
@@ -169,14 +113,14 @@ def _never_poisoned(case: Case, rows: BenchCase, lab: BenchLab) -> Answer:
     return lambda texts: answerer.answer(texts, "unguarded")
 
 
-def _cost(case: Case, defended: Defended, selector: _Selector, spec: DefenceSpec, lab: BenchLab) -> Cost:
+def _cost(case: Case, defended: Defended, selector: Selector, spec: DefenceSpec, lab: BenchLab) -> Cost:
     fitted = defended.fitted
     extra = len(lab.tokenizer.encode(defended.stamp)) if defended.stamp else 0
     if spec.defence in ("p2p", "repair") and isinstance(case.task, GenerationTask):
         extra += case.task.prefix_tokens
     return Cost(
         tokens=(fitted.tokens if fitted else 0) + selector.tokens,
-        seconds=round((fitted.seconds if fitted else 0.0) + selector.seconds, 1),
+        seconds=round((fitted.seconds if fitted else 0.0) + selector.seconds + selector.shared_seconds, 1),
         extra_prompt_tokens=extra,
         queries_per_request=round(defended.queries_per_request, 2),
     )

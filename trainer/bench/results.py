@@ -70,6 +70,8 @@ class SelectionFigures(Record):
         kept_poisoned: How many of these were poisoned; known here because the attack is ours.
         poisoned: How many training rows were poisoned.
         seconds: What choosing took.
+        shared_seconds: What the frozen layers took on the rows to choose from, whose states the training uses as well; None in cells
+            that were measured before it was told apart, where ``seconds`` has it.
     """
 
     method: str
@@ -78,6 +80,7 @@ class SelectionFigures(Record):
     kept_poisoned: int = 0
     poisoned: int = 0
     seconds: float = 0.0
+    shared_seconds: float | None = None
 
 
 class Cost(Record):

@@ -42,10 +42,8 @@ def embed_prompts(
     """
     import torch
 
-    layers = model.config.get_text_config().num_hidden_layers
-    shared = trunk if trunk and trunk.below >= layers / 2 else None
     # Without room nothing is kept: these states are of no use to a training that starts below.
-    source = shared or Trunk(model, max(1, 2 * layers // 3), room_gib=0.0)
+    source = shared_trunk(model, trunk) or Trunk(model, max(1, 2 * _layers_of(model) // 3), room_gib=0.0)
     encoder = PromptEncoder(tokenizer, template)
     rows = [_as_row(at, encoder.encode_within(text, _LONGEST_PROMPT)[0]) for at, text in enumerate(texts)]
     found: dict[str, torch.Tensor] = {}
@@ -59,6 +57,21 @@ def embed_prompts(
         found |= {row.id: states[at, len(row.ids) - 2].float().cpu() for at, row in enumerate(group)}
     model.train(was_training)
     return torch.stack([found[row.id] for row in rows]).numpy()
+
+
+def shared_trunk(model: "PreTrainedModel", trunk: Trunk | None) -> Trunk | None:
+    """Return the frozen layers' states if they reach half way up the model, so that embeddings and training share them; else None.
+
+    Args:
+        model: The base model.
+        trunk: The frozen layers' states; None where nothing is frozen.
+    """
+    return trunk if trunk and trunk.below >= _layers_of(model) / 2 else None
+
+
+def _layers_of(model: "PreTrainedModel") -> int:
+    layers: int = model.config.get_text_config().num_hidden_layers
+    return layers
 
 
 def _as_row(number: int, ids: Sequence[int]) -> EncodedRow:

@@ -75,6 +75,13 @@ def test_an_embedding_owes_nothing_to_an_adapter(case: Case, tiny_model: Path, l
     np.testing.assert_array_equal(before, lab.embed(case, ["late parcel"]))
 
 
+@pytest.mark.parametrize(("lora", "shared"), [({}, False), ({"last_layers": 1}, True)])
+def test_rows_are_run_ahead_where_a_training_uses_their_states(
+    case: Case, tiny_model: Path, lora: dict[str, Any], shared: bool
+):
+    assert (make_lab(tiny_model, **lora).warm(case, [row.text for row in ROWS]) > 0) is shared
+
+
 def test_an_adapter_of_another_base_model_is_not_taken(case: Case, tiny_model: Path, tmp_path: Path):
     other = tmp_path / "other"
     shutil.copytree(tiny_model, other)

@@ -1,3 +1,5 @@
+import pytest
+
 from p2p.metrics.rate import Rate
 from tests.trainer.reporting.synthetic import cell
 from trainer.bench.results import Cost, SelectionFigures
@@ -76,8 +78,13 @@ def test_a_row_that_changes_something_and_has_nothing_to_compare_with_is_named_a
     assert {(each.settings, len(each.pairs)) for each in summarise(grid)} == {(name, 1) for name in names}
 
 
-def test_selection_counts_poisoned_rows_and_its_share_of_the_training_time():
-    chosen = SelectionFigures(method="screened", kept=400, kept_poisoned=4, poisoned=240, seconds=10)
+@pytest.mark.parametrize(("shared", "at_most"), [(30.0, ""), (None, "≤ ")])
+def test_selection_counts_poisoned_rows_and_its_share_of_the_training_time(
+    shared: float | None, at_most: str
+):
+    chosen = SelectionFigures(
+        method="screened", kept=400, kept_poisoned=4, poisoned=240, seconds=10, shared_seconds=shared
+    )
     (group,) = selection_table(make_grid([cell("p2p", selection=chosen, cost=Cost(seconds=110))])).groups
     assert [each.text for each in group.rows[0].cells] == [
         "screened rows",
@@ -85,8 +92,8 @@ def test_selection_counts_poisoned_rows_and_its_share_of_the_training_time():
         "240",
         "0.017",
         "0.010",
-        "10.0",
-        "10.0 %",
+        f"{at_most}10.0",
+        f"{at_most}10.0 %",
     ]
 
 

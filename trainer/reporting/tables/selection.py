@@ -32,8 +32,8 @@ def selection_table(grid: Grid) -> Table:
             "share of the other training time",
         ),
         groups=tuple(group for group in groups if group.rows),
-        note="Rows are added up over the seeds, seconds are their mean. The first choice of a process runs the frozen layers on each row, "
-        "whose states the training uses as well: benchmarks.selection_cost times them apart. Fewer poisoned rows in S is better.",
+        note="Rows are added up over the seeds, seconds are their mean; with ≤, they hold what the frozen layers took on each row as well, "
+        "whose states the training uses and which is otherwise counted as the training's. Fewer poisoned rows in S is better.",
     )
 
 
@@ -76,16 +76,21 @@ def _row(row: Pooled) -> Row:
         number_cell(sum(each.poisoned for each in figures)),
         rate_cell(kept_of_poisoned(figures)),
         rate_cell(Rate(k=poisoned, n=kept)),
-        number_cell(fmean(each.seconds for each in figures), "{:,.1f}"),
-        _share(row.cells),
+        number_cell(fmean(each.seconds for each in figures), _at_most(figures) + "{:,.1f}"),
+        _share(row.cells, _at_most(figures)),
     )
     return Row(cells)
 
 
-def _share(cells: Sequence[CellResult]) -> Cell:
+def _at_most(figures: Sequence[SelectionFigures]) -> str:
+    """Return what stands before seconds: in older cells, those that the training shares are among them."""
+    return "≤ " if any(each.shared_seconds is None and each.seconds for each in figures) else ""
+
+
+def _share(cells: Sequence[CellResult], at_most: str) -> Cell:
     shares = [
         cell.selection.seconds / (cell.cost.seconds - cell.selection.seconds)
         for cell in cells
         if cell.selection and cell.cost.seconds > cell.selection.seconds
     ]
-    return number_cell(100 * fmean(shares) if shares else None, "{:.1f} %")
+    return number_cell(100 * fmean(shares) if shares else None, at_most + "{:.1f} %")
