@@ -11,6 +11,8 @@ from trainer.reporting.names import GUARDED, UNDEFENDED, UNGUARDED, defence_name
 from trainer.reporting.rivals import ahead
 from trainer.reporting.selected import takeaway as selection_takeaway
 from trainer.reporting.summary import summarise
+from trainer.reporting.sweeps import poison_rate_sweeps, trusted_rows_sweeps
+from trainer.reporting.sweeps import takeaway as sweeps_takeaway
 from trainer.reporting.tables.ablations import ablations_table
 from trainer.reporting.tables.ablations import takeaway as ablations_takeaway
 from trainer.reporting.tables.cases import cases_tables
@@ -19,6 +21,7 @@ from trainer.reporting.tables.headline import headline_table
 from trainer.reporting.tables.overview import overview_table
 from trainer.reporting.tables.rivals import rivals_table
 from trainer.reporting.tables.selection import selection_table
+from trainer.reporting.tables.sweeps import sweeps_table
 from trainer.reporting.tables.table import Table
 
 
@@ -95,24 +98,26 @@ def _scatter(grid: Grid, looks: Looks) -> Section:
 
 
 def _poison_rate(grid: Grid, looks: Looks) -> Section:
-    sweeps = sweep.poison_rate_sweeps(grid)
+    sweeps = poison_rate_sweeps(grid)
     return Section(
         "poison-rate",
         "How much poison",
-        sweep.takeaway(sweeps, "poison", shares=True),
+        sweeps_takeaway(sweeps, "poison"),
         "The same data set and attack with more and more poisoned rows. Vertical bars are 95 % intervals.",
-        sweep.sweep_charts(sweeps, "poison-rate", "poisoned share of the training rows", looks, shares=True),
+        sweep.sweep_charts(sweeps, "poison-rate", "poisoned share of the training rows", looks),
+        (sweeps_table("By poison rate", "poisoned share", sweeps),),
     )
 
 
 def _trusted_rows(grid: Grid, looks: Looks) -> Section:
-    sweeps = sweep.trusted_rows_sweeps(grid)
+    sweeps = trusted_rows_sweeps(grid)
     return Section(
         "trusted-rows",
         "How many trusted rows",
-        sweep.takeaway(sweeps, "trusted rows", shares=False),
+        sweeps_takeaway(sweeps, "trusted rows"),
         "Trusted rows are rows that the defender knows to be clean. Vertical bars are 95 % intervals.",
-        sweep.sweep_charts(sweeps, "trusted-rows", "trusted rows", looks, shares=False),
+        sweep.sweep_charts(sweeps, "trusted-rows", "trusted rows", looks),
+        (sweeps_table("By number of trusted rows", "trusted rows", sweeps),),
     )
 
 
