@@ -9,7 +9,6 @@ Without ``--suite`` it screens triggers that no table names (`benchmarks/suites/
 written as it ends; with ``--case`` those of other cases stay.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from typing import TypedDict
 
 from rich.console import Console
 
+from benchmarks.by_case import arguments, keep_figures, read_figures, require_cases
 from benchmarks.documents import markdown_table, write_section
 from p2p.selection import SelectionMethod
 from trainer.base_model import find_base_model
@@ -62,44 +62,27 @@ class Counted(TypedDict):
 
 def main() -> None:
     """Screen every case and print its counts as JSON lines."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--suite", default=str(SUITE))
-    parser.add_argument("--data", type=Path, default=Path())
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--case", action="append", help="Only this one; may be repeated.")
+    parser = arguments(__doc__ or "", str(SUITE), "Only this one")
     parser.add_argument(
         "--output", type=Path, help="Where the figures go, as JSON; of another suite nowhere without it."
     )
     asked = parser.parse_args()
 
     suite = load_suite(asked.suite)
-    if unknown := sorted(set(asked.case or ()) - set(suite.cases)):
-        parser.error(f"the suite has no case {', '.join(unknown)}")
+    require_cases(parser, suite, asked.case)
     output = asked.output or (FIGURES if asked.suite == str(SUITE) else None)
     base = find_base_model(suite.base_model)
     lab = BenchLab(base.path, suite.lora, suite.training, None, Console(quiet=True))
-    known = _read(output) if asked.case and output else {}
+    known: dict[str, Counted] = read_figures(output) if asked.case and output else {}
     for name, case in suite.cases.items():
         if asked.case and name not in asked.case:
             continue
         if isinstance(suite.datasets[case.dataset].task, ClassificationSettings):
             known[name] = _screen(suite, name, lab, asked.data, asked.seed)
             if output:
-                _write(output, [known[each] for each in suite.cases if each in known])
+                keep_figures(output, [known[each] for each in suite.cases if each in known])
     if output == FIGURES:
-        write_section(PAGE, "screening", page(list(_read(output).values()), asked.seed))
-
-
-def _read(path: Path) -> dict[str, Counted]:
-    if not path.exists():
-        return {}
-    return {found["case"]: found for found in json.loads(path.read_text(encoding="utf-8"))}
-
-
-def _write(path: Path, counted: Sequence[Counted]) -> None:
-    path.write_text(json.dumps(counted, indent=1) + "\n", encoding="utf-8")
+        write_section(PAGE, "screening", page(list(read_figures(output).values()), asked.seed))
 
 
 def page(counted: Sequence[Counted], seed: int) -> str:

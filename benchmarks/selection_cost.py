@@ -10,13 +10,13 @@ Five to fifteen minutes a case on two cores. The figures go to `benchmarks/resul
 `docs/selection-cost.md`; those of cases that are not asked for stay.
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import TypedDict
 
 from rich.console import Console
 
+from benchmarks.by_case import arguments, keep_figures, read_figures, require_cases
 from benchmarks.documents import markdown_table, when, write_section
 from trainer.base_model import find_base_model
 from trainer.bench.cases import defended_case, make_case
@@ -55,25 +55,18 @@ class Timed(TypedDict):
 
 def main() -> None:
     """Time each case, and write the page."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--suite", default="full")
+    parser = arguments(__doc__ or "", "full", f"Instead of {', '.join(CASES)}")
     parser.add_argument("--defence", default="p2p-screened")
-    parser.add_argument("--data", type=Path, default=Path())
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--case", action="append", help=f"Instead of {', '.join(CASES)}; may be repeated.")
     asked = parser.parse_args()
 
     suite = load_suite(asked.suite)
     names = tuple(asked.case or CASES)
-    if unknown := sorted(set(names) - set(suite.cases)):
-        parser.error(f"the suite has no case {', '.join(unknown)}")
-    known = _read()
+    require_cases(parser, suite, names)
+    known: dict[str, Timed] = read_figures(FIGURES)
     for name in names:
         known[name] = _time(suite, name, asked.defence, asked.data, asked.seed)
         print(json.dumps(known[name]), flush=True)
-        FIGURES.write_text(json.dumps(list(known.values()), indent=1) + "\n", encoding="utf-8")
+        keep_figures(FIGURES, known.values())
     write_section(PAGE, "selection cost", page(list(known.values())))
 
 
@@ -118,12 +111,6 @@ def share(found: Timed) -> float:
 def share_with_states(found: Timed) -> float:
     """Return what choosing took with the frozen layers, as a share of the training without."""
     return (found["choosing"] + found["states"]) / found["training"]
-
-
-def _read() -> dict[str, Timed]:
-    if not FIGURES.exists():
-        return {}
-    return {found["case"]: found for found in json.loads(FIGURES.read_text(encoding="utf-8"))}
 
 
 def _time(suite: Suite, name: str, defence: str, data: Path, seed: int) -> Timed:
