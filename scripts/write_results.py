@@ -1,4 +1,4 @@
-"""Write the README's table, ``docs/results.svg``, ``docs/results.md`` and ``docs/other-defences.md`` from the cells in ``benchmarks/results``.
+"""Write the README's tables, ``docs/results.svg``, ``docs/results.md`` and ``docs/other-defences.md`` from the cells in ``benchmarks/results``.
 
 .venv/bin/python scripts/write_results.py
 """
@@ -15,6 +15,7 @@ from trainer.reporting.sections import make_sections
 from trainer.reporting.summary import summarise
 from trainer.reporting.tables.headline import headline_table
 from trainer.reporting.tables.others import others_table
+from trainer.reporting.tables.overview import overview_table
 from trainer.reporting.tables.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,8 +30,10 @@ _OTHERS_INTRODUCTION = (
     "defence is and where it comes from stands in `trainer/defences`, one file each."
 )
 _LEFT_OUT = frozenset(
-    {"ASR - floor", "ASR without the guard", "lowest ASR of another defence", "CA never poisoned"}
+    {"ASR - floor", "ASR without the guard", "lowest ASR of another defence", "CA never poisoned", "CA change"}
 )
+_NAMED_FIRST = 2
+"""The ways of choosing rows that the first sentence names: those with most cases."""
 
 
 def measured() -> Grid:
@@ -42,11 +45,15 @@ def measured() -> Grid:
 def block(grid: Grid) -> str:
     """Return what stands between the README's markers."""
     seeds = sorted({cell.case.seed for cell in grid.results})
+    summaries = summarise(grid)
     return "\n\n".join(
         [
-            f"**{takeaway(summarise(grid))}** {len(grid.results)} cells, seeds {seeds[0]}-{seeds[-1]}.",
+            f"**{takeaway(summaries[:_NAMED_FIRST])}** {len(grid.results)} cells, seeds {seeds[0]}-{seeds[-1]}.",
+            markdown_table(without(overview_table(summaries), _LEFT_OUT)),
             "![Attack success before and after, by case](docs/results.svg)",
+            "<details><summary>Case by case</summary>",
             markdown_table(without(counted(headline_table(grid)), _LEFT_OUT)),
+            "</details>",
         ]
     )
 
