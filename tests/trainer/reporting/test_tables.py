@@ -124,3 +124,14 @@ def test_where_few_others_were_measured_they_have_no_table_of_their_own():
 def test_defences_that_share_no_seed_have_no_table():
     others = [cell(name, seed=1, asr=(60, 100)) for name in ("onion", "strip", "pruning", "quantisation")]
     assert others_table(make_grid([cell(asr=(95, 100)), cell("p2p", asr=(10, 100)), *others])).groups == ()
+
+
+def test_what_a_never_poisoned_model_says_of_triggered_rows_stands_beside_the_attack():
+    cells = [
+        cell(asr=(95, 100)),
+        cell("p2p", asr=(20, 100)),
+        cell(rate=0.0, asr=(34, 100), attack="badnets:mn"),
+    ]
+    table = headline_table(make_grid(cells))
+    (row,) = table.groups[0].rows
+    assert row.cells[table.columns.index("ASR never poisoned")].text == "0.340"

@@ -27,6 +27,7 @@ def headline_table(grid: Grid) -> Table:
             "ASR guarded",
             "floor guarded",
             "ASR - floor",
+            "ASR never poisoned",
             "ASR without the guard",
             "lowest ASR of another defence",
             "CA undefended",
@@ -34,8 +35,9 @@ def headline_table(grid: Grid) -> Table:
             "CA never poisoned",
         ),
         groups=tuple(group for group in groups if group.rows),
-        text_columns=frozenset({0, 6}),
-        note="Share, k/n and 95 % Wilson interval (ASR - floor: Newcombe's). The lowest ASR of another defence is picked after the fact and "
+        text_columns=frozenset({0, 7}),
+        note="Share, k/n and 95 % Wilson interval (ASR - floor: Newcombe's). A never-poisoned model is asked the same triggered rows: what it says of "
+        "them is what the trigger says by itself. The lowest ASR of another defence is picked after the fact and "
         "may come with a lower CA: see the next sections.",
     )
 
@@ -54,7 +56,7 @@ def _value(rate: Rate | None) -> float:
 
 
 def _row(case: Case, row: Pooled) -> Row:
-    before, rival = case.undefended, lowest_rival(case)
+    before, clean, rival = case.undefended, case.never_poisoned, lowest_rival(case)
     free = next((each for each in case.of(UNGUARDED) if each.variant == row.variant), None)
     cells = (
         Cell(chosen_name(row)),
@@ -62,11 +64,12 @@ def _row(case: Case, row: Pooled) -> Row:
         attack_cell(row),
         rate_cell(row.floor),
         difference_cell(row.attack_success_rate, row.floor),
+        rate_cell(clean.attack_success_rate) if clean else EMPTY,
         rate_cell(free.attack_success_rate) if free else EMPTY,
         _named(rival) if rival else EMPTY,
         rate_cell(before.clean_accuracy) if before else EMPTY,
         rate_cell(row.clean_accuracy),
-        rate_cell(case.never_poisoned.clean_accuracy) if case.never_poisoned else EMPTY,
+        rate_cell(clean.clean_accuracy) if clean else EMPTY,
     )
     return Row(cells, "" if case.counted else "excluded")
 
