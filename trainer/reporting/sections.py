@@ -9,6 +9,7 @@ from trainer.reporting.costs import costs
 from trainer.reporting.grid import Grid
 from trainer.reporting.names import GUARDED, UNDEFENDED, UNGUARDED, defence_name
 from trainer.reporting.rivals import ahead
+from trainer.reporting.rivals import takeaway as rivals_takeaway
 from trainer.reporting.selected import takeaway as selection_takeaway
 from trainer.reporting.summary import summarise
 from trainer.reporting.sweeps import poison_rate_sweeps, trusted_rows_sweeps
@@ -89,7 +90,7 @@ def _scatter(grid: Grid, looks: Looks) -> Section:
     return Section(
         "defences",
         "P2P against other defences",
-        scatter.takeaway(grid),
+        rivals_takeaway(grid),
         "One chart a case, hollow where the case does not count. Up is more accurate on clean inputs, left is less of the attack; the upper left corner is ideal. "
         "Thin lines are 95 % intervals in both directions.",
         scatter.scatter_charts(grid, looks),

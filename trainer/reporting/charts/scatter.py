@@ -16,7 +16,6 @@ from trainer.reporting.charts.style import INK, Look, Looks, counts_of, share_ax
 from trainer.reporting.grid import Case, Grid
 from trainer.reporting.names import case_name, chart_name, row_name
 from trainer.reporting.pooling import Pooled
-from trainer.reporting.rivals import ahead, rivals
 
 _CLEAN: Final[dict[str, Any]] = {"color": INK, "linewidth": 0.9, "linestyle": (0, (4, 3))}
 
@@ -42,27 +41,6 @@ def scatter_charts(grid: Grid, looks: Looks) -> tuple[Chart, ...]:
         )
         for case, rows in shown
         if len(rows) > 1
-    )
-
-
-def takeaway(grid: Grid) -> str:
-    """Say whether another defence is as good as P2P in both figures anywhere.
-
-    Args:
-        grid: What was measured.
-    """
-    compared = [case for case in grid.counted if grid.headline(case) and rivals(case)]
-    if not compared:
-        return "No case that counts has both P2P and another defence."
-    cases = "the 1 case" if len(compared) == 1 else f"all {len(compared)} cases"
-    found = ahead(grid)
-    if not found:
-        return f"In {cases} with other defences, none of them has as little ASR and as much CA as P2P."
-    where = {each.case.key for each in found}
-    who = sorted({f"{chart_name(each.rival)} against {chart_name(each.guarded)}" for each in found})
-    return (
-        f"In {len(where)} of {len(compared)} cases another defence has no more ASR and no less CA than a P2P row "
-        f"({'; '.join(who)}); the table below says where."
     )
 
 
