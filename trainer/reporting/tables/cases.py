@@ -67,6 +67,16 @@ def attack_cell(row: Pooled, by_seed: dict[int, Rate] | None = None) -> Cell:
     return cell._replace(note="; ".join(filter(None, (cell.note, of_all))))
 
 
+def quality_cell(row: Pooled) -> Cell:
+    """Write ROUGE-L with its interval.
+
+    Args:
+        row: The defence on the case.
+    """
+    found, ends = number_cell(row.quality, "{:.3f}"), row.quality_interval
+    return found._replace(detail=f"{ends.low:.3f}-{ends.high:.3f}") if ends else found
+
+
 def _group(case: Case, *, quality: bool) -> Group:
     rows = [Row(_cells(row, row_name(row), quality=quality), _kind(row)) for row in case.rows]
     if case.never_poisoned:
@@ -86,12 +96,7 @@ def _cells(row: Pooled, name: str, *, quality: bool) -> tuple[Cell, ...]:
         difference_cell(asr, floor),
         rate_cell(row.extension_rate, row.by_seed(lambda figures: figures.extension_rate)),
     )
-    return (*cells, _quality(row)) if quality else cells
-
-
-def _quality(row: Pooled) -> Cell:
-    found, ends = number_cell(row.quality, "{:.3f}"), row.quality_interval
-    return found._replace(detail=f"{ends.low:.3f}-{ends.high:.3f}") if ends else found
+    return (*cells, quality_cell(row)) if quality else cells
 
 
 def _kind(row: Pooled) -> str:

@@ -1,12 +1,13 @@
 """The points of lines over one quantity, such as the poison rate, in figures."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from trainer.reporting.sweeps import Point, Series, Sweep
+from trainer.reporting.tables.cases import quality_cell
 from trainer.reporting.tables.table import Cell, Group, Row, Table, rate_cell
 
 
-def sweeps_table(title: str, quantity: str, sweeps: Iterable[Sweep]) -> Table:
+def sweeps_table(title: str, quantity: str, sweeps: Sequence[Sweep]) -> Table:
     """Return a row for each point of each line.
 
     Args:
@@ -14,24 +15,32 @@ def sweeps_table(title: str, quantity: str, sweeps: Iterable[Sweep]) -> Table:
         quantity: What the lines are drawn over: a column's name.
         sweeps: The lines.
     """
+    quality = any(
+        point.row.quality is not None for sweep in sweeps for each in sweep.series for point in each.points
+    )
+    columns = ("defence", quantity, "ASR", "floor", "CA")
     return Table(
         title=title,
-        columns=("defence", quantity, "ASR", "floor", "CA"),
+        columns=(*columns, "ROUGE-L F1") if quality else columns,
         groups=tuple(
-            Group(sweep.title, tuple(row for each in sweep.series for row in _rows(each, sweep)))
+            Group(
+                sweep.title,
+                tuple(row for each in sweep.series for row in _rows(each, sweep, quality=quality)),
+            )
             for sweep in sweeps
         ),
         note="k and n are added up over the seeds that a point was measured with.",
     )
 
 
-def _rows(series: Series, sweep: Sweep) -> list[Row]:
+def _rows(series: Series, sweep: Sweep, *, quality: bool) -> list[Row]:
     return [
-        _row("" if at else series.name, sweep.write(point.x), point) for at, point in enumerate(series.points)
+        Row(_cells("" if at else series.name, sweep.write(point.x), point, quality=quality))
+        for at, point in enumerate(series.points)
     ]
 
 
-def _row(name: str, quantity: str, point: Point) -> Row:
+def _cells(name: str, quantity: str, point: Point, *, quality: bool) -> tuple[Cell, ...]:
     row = point.row
     cells = (
         Cell(name),
@@ -40,4 +49,4 @@ def _row(name: str, quantity: str, point: Point) -> Row:
         rate_cell(row.floor),
         rate_cell(row.clean_accuracy),
     )
-    return Row(cells)
+    return (*cells, quality_cell(row)) if quality else cells
