@@ -54,8 +54,8 @@ def prepared(name: str, runs: Path) -> tuple[TrainConfig, Splits]:
         ("mawps", 1898, 150, 238),
         ("svamp", 600, 100, 300),
         ("gsm8k", 2400, 150, 1319),
-        ("dialogsum", 400, 100, 500),
-        ("instruct_refusal", 350, 150, 199),
+        ("dialogsum", 400, 0, 500),
+        ("instruct_refusal", 350, 0, 199),
     ],
 )
 def test_a_config_reads_what_its_header_makes(name: str, train: int, trusted: int, test: int, tmp_path: Path):
