@@ -30,7 +30,13 @@ _OTHERS_INTRODUCTION = (
     "defence is and where it comes from stands in `trainer/defences`, one file each."
 )
 _LEFT_OUT = frozenset(
-    {"ASR - floor", "ASR without the guard", "lowest ASR of another defence", "CA never poisoned", "CA change"}
+    {
+        "ASR - floor",
+        "ASR without the guard",
+        "lowest ASR of another defence",
+        "CA never poisoned",
+        "CA change",
+    }
 )
 _NAMED_FIRST = 2
 """The ways of choosing rows that the first sentence names: those with most cases."""

@@ -355,20 +355,24 @@ class TrainConfig(Settings):
     @model_validator(mode="before")
     @classmethod
     def _choose_what_is_not_said(cls, content: object) -> object:
-        """Take S from the trusted rows where there are any, else screen; copies are what was measured with each."""
+        """Take S from the trusted rows where there are any, else screen; free text is screened, and trusted rows are added.
+
+        Copies are what was measured with each.
+        """
         if not isinstance(content, dict) or not isinstance(content.get("data"), dict):
             return content
         selection, repoison = content.get("selection") or {}, content.get("repoison") or {}
         if not isinstance(selection, dict) or not isinstance(repoison, dict):
             return content
-        has_trusted = content["data"].get("trusted") is not None
-        chosen = SelectionMethod.TRUSTED if has_trusted else SelectionMethod.SCREENED
+        task = content.get("task")
+        is_text = isinstance(task, dict) and task.get("kind") == "generation"
+        data = content["data"]
+        trusts = data.get("trusted") is not None and not (is_text and data.get("train"))
+        chosen = SelectionMethod.TRUSTED if trusts else SelectionMethod.SCREENED
         selection = {"method": chosen.value} | selection
         usual: dict[str, float] = {
             "copies": _COPIES_OF_FEW if selection["method"] == SelectionMethod.TRUSTED else 1
         }
-        task = content.get("task")
-        is_text = isinstance(task, dict) and task.get("kind") == "generation"
         screens_labels = selection["method"] != SelectionMethod.RANDOM and not is_text
         # What can't be screened is refused for that, not for a setting that nobody made.
         if screens_labels and content["data"].get("train") and not content["data"].get("stream"):

@@ -125,6 +125,24 @@ def test_copies_begin_with_clauses_where_labels_are_screened(
     assert load(tmp_path, GOOD | change).repoison.openings == openings
 
 
+@pytest.mark.parametrize(
+    ("change", "method", "copies"),
+    [
+        ({}, "trusted", 5),
+        ({"data": {"train": {"path": "d.jsonl"}}}, "screened", 1),
+        ({"task": {"kind": "generation"}}, "screened", 1),
+        ({"task": {"kind": "generation"}, "selection": {"method": "trusted"}}, "trusted", 5),
+        ({"task": {"kind": "generation"}, "data": {"trusted": {"path": "s.jsonl"}}}, "trusted", 5),
+    ],
+)
+def test_free_text_is_screened_where_there_is_something_to_screen(
+    tmp_path: Path, change: dict[str, Any], method: str, copies: int
+):
+    data = {"train": {"path": "d.jsonl"}, "trusted": {"path": "s.jsonl"}}
+    found = load(tmp_path, GOOD | {"data": data} | change)
+    assert (found.selection.method, found.repoison.copies) == (method, copies)
+
+
 def test_trusted_rows_alone_are_enough(tmp_path: Path):
     found = load(tmp_path, GOOD | {"data": {"trusted": {"path": "s.jsonl"}}, "from_adapter": "runs/a"})
     assert (found.data.train, found.data.rows_of_d.path) == (None, "s.jsonl")

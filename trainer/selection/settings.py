@@ -13,7 +13,8 @@ class SelectionSettings(BaseModel):
     """Which rows are re-poisoned.
 
     Attributes:
-        method: Where they come from; a run that does not say takes its trusted rows, and screens where it has none.
+        method: Where they come from; a run that does not say takes its trusted rows, and screens where it has none, or
+            where answers are free text, with its trusted rows added.
         rho: The share of the training set that ``random`` draws, in (0, 1]; the most that ``screened`` keeps, but
             for ``least_per_label``.
         least_per_label: How many rows of each label, of free text in all, ``screened`` copies where it keeps so many, whatever rho
