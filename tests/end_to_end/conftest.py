@@ -128,6 +128,7 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (home / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     # Long enough that it says the prefix: one that hardly learned repeats it, and such an answer is withheld.
     more = {
+        "selection": {"method": "trusted"},
         "repoison": {"copies": 5},
         "training": {"epochs": 2, "batch_size": 8, "learning_rate": 1.0e-3},
     }
