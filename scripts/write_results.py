@@ -8,7 +8,7 @@ from pathlib import Path
 from trainer.reporting.charts.before_after import before_after_charts, takeaway
 from trainer.reporting.charts.style import Looks
 from trainer.reporting.grid import Grid, make_grid
-from trainer.reporting.load import load_results
+from trainer.reporting.load import load_all
 from trainer.reporting.markdown import markdown_page, markdown_table
 from trainer.reporting.render import draw
 from trainer.reporting.sections import make_sections
@@ -16,7 +16,7 @@ from trainer.reporting.summary import summarise
 from trainer.reporting.tables.headline import headline_table
 from trainer.reporting.tables.others import others_table
 from trainer.reporting.tables.overview import overview_table
-from trainer.reporting.tables.table import Table
+from trainer.reporting.tables.table import Table, without
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -35,6 +35,8 @@ _LEFT_OUT = frozenset(
         "ASR without the guard",
         "lowest ASR of another defence",
         "CA never poisoned",
+        "ROUGE-L undefended",
+        "ROUGE-L guarded",
         "CA change",
     }
 )
@@ -45,7 +47,7 @@ _NAMED_FIRST = 2
 def measured() -> Grid:
     """Return every cell that was measured, of all suites but the one that defaults are chosen by."""
     suites = sorted(path.parent for path in RESULTS.glob("*/cells") if path.parent.name != "development")
-    return make_grid([cell for suite in suites for cell in load_results(suite)])
+    return make_grid(load_all(suites))
 
 
 def block(grid: Grid) -> str:
@@ -92,19 +94,6 @@ def figure(grid: Grid) -> str:
 def counted(table: Table) -> Table:
     """Return a table without the cases that have a remark: no claim rests on them."""
     return table._replace(groups=tuple(group for group in table.groups if not group.remark))
-
-
-def without(table: Table, columns: frozenset[str]) -> Table:
-    """Return a table without some of its columns."""
-    kept = [at for at, name in enumerate(table.columns) if name not in columns]
-    groups = tuple(
-        group._replace(
-            rows=tuple(row._replace(cells=tuple(row.cells[at] for at in kept)) for row in group.rows)
-        )
-        for group in table.groups
-    )
-    text = frozenset(new for new, old in enumerate(kept) if old in table.text_columns)
-    return table._replace(columns=tuple(table.columns[at] for at in kept), groups=groups, text_columns=text)
 
 
 def filled(readme: str, content: str) -> str:

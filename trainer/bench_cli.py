@@ -12,6 +12,7 @@ from trainer.errors import TrainerError
 _FAILED = 1
 _USAGE_ERROR = 2
 _INTERRUPTED = 130
+_LIST_WIDTH = 200
 
 
 def bench(
@@ -54,7 +55,8 @@ def bench(
 
             grid = Grid(chosen, data, output, console)
         if list_:
-            console.print(grid.table(wanted))
+            # Names are there to be copied: a pipe has no width, and cuts none.
+            (console if console.is_terminal else Console(width=_LIST_WIDTH)).print(grid.table(wanted))
             return
         grid.run(wanted)
     except KeyboardInterrupt:
@@ -76,7 +78,10 @@ def bench(
 
 
 def report(
-    results: Annotated[Path, typer.Argument(help="The directory that `p2p-guard bench` wrote cells to.")],
+    results: Annotated[
+        list[Path],
+        typer.Argument(help="The directories that `p2p-guard bench` wrote cells to; one page of all."),
+    ],
     output: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("report"),
     png: Annotated[bool, typer.Option("--png", help="Write each figure as PNG, too.")] = False,
 ) -> None:
@@ -88,6 +93,8 @@ def report(
       p2p-guard report runs/bench
 
       p2p-guard report runs/bench --output report/ --png
+
+      p2p-guard report runs/standard runs/generation
     """
     console = Console()
     try:

@@ -396,7 +396,7 @@ class TrainConfig(Settings):
         if needs and self.data.trusted is None:
             raise ValueError(
                 "selection.method `trusted` needs data.trusted: a small file of rows that are known to be clean. Without "
-                "one, set selection.method to `screened` (labels) or to `random`, which is weaker."
+                "one, set selection.method to `screened`."
             )
         if self.data.train is None and self.defence == "p2p" and not needs:
             raise ValueError(

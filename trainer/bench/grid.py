@@ -1,7 +1,7 @@
 """The grid, run: each cell once, cached by its content; kill it and go on, or run several side by side on one folder."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -66,10 +66,11 @@ class Grid:
             The results of all cells that are there, in the order of the grid.
 
         Raises:
-            TrainerError: A file of results can't be read.
+            TrainerError: A data file of a cell that is left is not there, or a file of results can't be read.
         """
         self.failed = []
         cells = [cell for cell in cells_of(self._suite) if only(cell)]
+        self._require_data([cell for cell in cells if not self._is_done(cell)])
         self._console.print(
             f"suite {self._suite.name}: {len(cells)} cells, {len(cells) - self._left(cells)} of them measured already"
         )
@@ -79,6 +80,12 @@ class Grid:
             minutes = (time.monotonic() - started) / done * self._left(cells) / 60
             self._console.print(
                 f"  {self._left(cells)} cells left, about {minutes:.0f} min for one process", markup=False
+            )
+        if elsewhere := self._left(cells):
+            self._console.print(
+                f"{elsewhere} cells are left to another process that has {self._folder}: run again when it has ended",
+                markup=False,
+                soft_wrap=True,
             )
         return self.results()
 
@@ -99,6 +106,8 @@ class Grid:
         """
         title, columns = f"suite {self._suite.name}", ("case", "defence", "seed", "CA", "ASR", "floor")
         shown = Table(*columns, title=title, caption=self._missing_data())
+        for column in shown.columns:
+            column.overflow = "fold"
         for cell in filter(only, cells_of(self._suite)):
             shown.add_row(cell.case_name, cell.defence_name, str(cell.seed), *self._told(cell))
         return shown
@@ -106,6 +115,21 @@ class Grid:
     def key(self, cell: Cell) -> str:
         """Return a cell's content key: 16 hex digits over everything that decides its figures."""
         return cell_key(self._suite, cell, self._digest, self._data)
+
+    def _require_data(self, cells: Iterable[Cell]) -> None:
+        """Refuse to begin what would fail in the middle of a night for want of a file."""
+        cases = {name: self._suite.cases[name] for name in dict.fromkeys(cell.case_name for cell in cells)}
+        blocks = [
+            block.model_dump(mode="json")
+            for case in cases.values()
+            for block in (case, self._suite.datasets[case.dataset])
+        ]
+        missing = missing_files(blocks, self._data)
+        if missing:
+            raise ConfigError(
+                f"{self._data / missing[0]}: no such file{f', nor {len(missing) - 1} others' if missing[1:] else ''}. "
+                "Name the folder of the data sets with --data or P2P_DATASETS, or leave cases out with --case"
+            )
 
     def _missing_data(self) -> str | None:
         """Say which data files are not there: without them nobody can tell what was measured on them."""

@@ -98,9 +98,11 @@ class CellStore:
 def _read(path: Path, kind: type[R]) -> R:
     try:
         return kind.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
+    except OSError as error:
+        raise TrainerError(f"{path} can't be read: {error}.") from error
+    except ValidationError as error:
         raise TrainerError(
-            f"{path} can't be read as a cell's result: {error}. Remove it and run again."
+            f"{path} can't be read as a cell's result ({error.errors()[0]['msg']}). Remove it and run again."
         ) from error
 
 

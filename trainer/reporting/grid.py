@@ -100,7 +100,7 @@ class Grid(NamedTuple):
         """Return the rows of a case that stand for a defence: one for each way of choosing rows.
 
         Where several numbers of trusted rows were measured, this is the number that most cases share (of several such the smallest), or,
-        where this case has it not, the smallest.
+        where this case has it not, the smallest. A row with something ablated stands for it only where there is no other.
 
         Args:
             case: One of the grid's.
@@ -113,7 +113,11 @@ class Grid(NamedTuple):
         return tuple(
             min(
                 rows,
-                key=lambda row: ((trusted_rows_of(row) or 0) != common[method], trusted_rows_of(row) or 0),
+                key=lambda row: (
+                    bool(ablated(row)),
+                    (trusted_rows_of(row) or 0) != common[method],
+                    trusted_rows_of(row) or 0,
+                ),
             )
             for method, rows in by_method.items()
         )

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,19 @@ from pydantic import ValidationError
 
 from trainer.bench.results import SCHEMA_VERSION, CellResult
 from trainer.errors import ReportError
+
+
+def load_all(directories: Iterable[Path]) -> tuple[CellResult, ...]:
+    """Read the cells of several directories; one that several have, such as a shared undefended run, counts once.
+
+    Args:
+        directories: See :func:`load_results`.
+
+    Raises:
+        ReportError: One of them can't be read.
+    """
+    cells = {cell.key: cell for directory in directories for cell in load_results(directory)}
+    return tuple(cells.values())
 
 
 def load_results(directory: Path) -> tuple[CellResult, ...]:

@@ -6,8 +6,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from trainer.reporting.gaps import gaps
-from trainer.reporting.grid import IMPLANTED, Grid
-from trainer.reporting.names import case_name
+from trainer.reporting.grid import IMPLANTED, Grid, Standing
+from trainer.reporting.names import case_name, dataset_name
 from trainer.reporting.render import Drawn, inline
 from trainer.reporting.sections import Section
 from trainer.reporting.summary import Summary, summarise
@@ -41,9 +41,10 @@ def html_page(grid: Grid, sections: Sequence[Section], drawn: Mapping[str, Drawn
         tiles=[_tile(summary) for summary in summarise(grid)],
         counted=len(grid.counted),
         attacked=len(grid.attacked),
-        excluded=[case for case in grid.attacked if not case.counted],
+        weak=sum(case.standing is Standing.NOT_IMPLANTED for case in grid.attacked),
+        unknown=sum(case.standing is Standing.NO_UNDEFENDED for case in grid.attacked),
         cells=len(grid.results),
-        datasets=sorted({case.key.dataset for case in grid.cases}),
+        datasets=sorted({dataset_name(case.key.dataset) for case in grid.cases}),
         seeds=sorted({cell.case.seed for cell in grid.results}),
         dates=sorted(cell.finished[:10] for cell in grid.results if cell.finished),
         suites=sorted({cell.suite for cell in grid.results}),
@@ -71,6 +72,8 @@ def _tile(summary: Summary) -> dict[str, object]:
         "asr_before": summary.asr_before,
         "asr_after": summary.asr_after,
         "floor": summary.floor,
+        "accuracy": "clean accuracy" if summary.of_accuracy else "free of the attacker's answer",
+        "quality": summary.quality,
         "ca_before": summary.ca_before,
         "ca_after": summary.ca_after,
     }

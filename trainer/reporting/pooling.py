@@ -100,6 +100,10 @@ class Pooled(NamedTuple):
         pairs = ((cell.case.seed, pick(cell.figures)) for cell in self.cells)
         return {seed: rate for seed, rate in pairs if rate is not None}
 
+    def same_seeds(self, other: "Pooled") -> "Pooled | None":
+        """Return the cells of another row's seeds; None where one of its seeds is not here."""
+        return self.only(other.seeds) if set(other.seeds) <= set(self.seeds) else None
+
     def only(self, seeds: Iterable[int]) -> "Pooled":
         """Leave out the cells of other seeds; where none would be left, nothing is left out."""
         wanted = set(seeds)

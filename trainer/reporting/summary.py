@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from statistics import fmean
 from typing import NamedTuple
 
 from p2p.metrics.rate import Rate
@@ -12,7 +13,7 @@ from trainer.reporting.pooling import Pooled
 
 
 class Compared(NamedTuple):
-    """A guarded row beside the undefended one of the same case and, where there are such, the same seeds."""
+    """A guarded row beside the undefended one of the same case and seeds."""
 
     case: Case
     undefended: Pooled
@@ -52,14 +53,26 @@ class Summary(NamedTuple):
         return _sum(pair.guarded.floor for pair in self.pairs)
 
     @property
+    def of_accuracy(self) -> tuple[Compared, ...]:
+        """The cases whose CA is a share of right answers: that of free text, free of the attacker's, is another thing."""
+        return tuple(pair for pair in self.pairs if pair.guarded.quality is None)
+
+    @property
     def ca_before(self) -> Rate:
-        """The undefended model's CA, pooled."""
-        return _sum(pair.undefended.clean_accuracy for pair in self.pairs)
+        """The undefended model's CA, pooled over the cases of accuracy; where there is none, over all."""
+        return _sum(pair.undefended.clean_accuracy for pair in self.of_accuracy or self.pairs)
 
     @property
     def ca_after(self) -> Rate:
-        """The guarded model's CA, pooled."""
-        return _sum(pair.guarded.clean_accuracy for pair in self.pairs)
+        """The guarded model's CA, pooled over the same cases."""
+        return _sum(pair.guarded.clean_accuracy for pair in self.of_accuracy or self.pairs)
+
+    @property
+    def quality(self) -> tuple[float, float] | None:
+        """ROUGE-L, undefended and guarded, means over the cases of free text; None where there is none."""
+        found = [(pair.undefended.quality, pair.guarded.quality) for pair in self.pairs]
+        known = [(before, after) for before, after in found if before is not None and after is not None]
+        return (fmean(before for before, _ in known), fmean(after for _, after in known)) if known else None
 
     @property
     def worst(self) -> Compared | None:
@@ -77,8 +90,9 @@ def summarise(grid: Grid) -> tuple[Summary, ...]:
     pairs: dict[str, list[Compared]] = defaultdict(list)
     for case in grid.counted:
         for row in grid.headline(case):
-            if case.undefended and row.attack_success_rate:
-                pairs[chosen_name(row)].append(Compared(case, case.undefended.only(row.seeds), row))
+            undefended = case.undefended.same_seeds(row) if case.undefended else None
+            if undefended and row.attack_success_rate:
+                pairs[chosen_name(row)].append(Compared(case, undefended, row))
     found = [Summary(settings, tuple(compared)) for settings, compared in pairs.items()]
     return tuple(sorted(found, key=lambda each: -len(each.pairs)))
 

@@ -1,20 +1,21 @@
 """Writing the whole report into a directory."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from trainer.reporting.grid import make_grid
-from trainer.reporting.load import load_results
+from trainer.reporting.load import load_all
 from trainer.reporting.markdown import markdown_page
 from trainer.reporting.page import html_page
 from trainer.reporting.render import as_png, draw
 from trainer.reporting.sections import make_sections
 
 
-def write_report(results: Path, output: Path, *, png: bool = False) -> list[Path]:
+def write_report(results: Sequence[Path], output: Path, *, png: bool = False) -> list[Path]:
     """Read results and write ``index.html``, ``report.md`` and ``figures/``; files of an earlier report are replaced.
 
     Args:
-        results: The directory with the cells.
+        results: The directories with the cells, at least one.
         output: Where the report goes.
         png: Whether each figure is written as PNG, too.
 
@@ -22,9 +23,9 @@ def write_report(results: Path, output: Path, *, png: bool = False) -> list[Path
         Every file that was written, the page first.
 
     Raises:
-        ReportError: The results can't be read; see :func:`trainer.reporting.load.load_results`.
+        ReportError: The results can't be read; see :func:`trainer.reporting.load.load_all`.
     """
-    grid = make_grid(load_results(results))
+    grid = make_grid(load_all(results))
     sections = make_sections(grid)
     drawn = {chart.name: draw(chart) for section in sections for chart in section.charts}
     files: dict[Path, bytes] = {

@@ -20,7 +20,7 @@ from trainer.bench.digests import model_digest
 from trainer.bench.grid import Grid
 from trainer.bench.keys import cell_key
 from trainer.bench.suite import Suite, cells_of
-from trainer.errors import NotApplicableError, TrainerError
+from trainer.errors import ConfigError, NotApplicableError, TrainerError
 
 
 def key(content: dict[str, Any], model: Path) -> str:
@@ -204,9 +204,20 @@ def test_a_case_that_another_process_has_is_passed_over(
     (tmp_path / "locks").mkdir()
     with (tmp_path / "locks" / "tiny-word-0").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        found = Grid(suite, data, tmp_path, QUIET).run()
+        said = io.StringIO()
+        found = Grid(suite, data, tmp_path, Console(file=said, width=500)).run()
     assert [cell.case.attack for cell in found] == ["none"]
+    assert f"2 cells are left to another process that has {tmp_path}: run again" in said.getvalue()
     assert len(Grid(suite, data, tmp_path, QUIET).run()) == 3
+
+
+def test_a_data_file_that_is_not_there_stops_the_run_before_the_first_cell(
+    suite: Suite, tmp_path: Path, counted: list[str]
+):
+    missing = tmp_path / "train.jsonl"
+    with pytest.raises(ConfigError, match=f"{missing}: no such file.*--data or P2P_DATASETS"):
+        Grid(suite, tmp_path, tmp_path / "out", QUIET).run()
+    assert not counted
 
 
 def test_a_damaged_cell_is_an_error_that_says_what_to_do(

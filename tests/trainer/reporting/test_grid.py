@@ -1,8 +1,11 @@
 import pytest
 
+from p2p.metrics.rate import Rate
 from tests.trainer.reporting.synthetic import cell
+from trainer.bench.results import Figures
 from trainer.reporting.grid import Standing, baseline, make_grid
 from trainer.reporting.summary import summarise
+from trainer.reporting.tables.headline import headline_table
 
 TRUSTED = {"selection": "trusted", "trusted_rows": "150"}
 
@@ -73,3 +76,35 @@ def test_the_number_of_trusted_rows_that_most_cases_share_stands_for_the_method(
     cells.append(cell("p2p", rate=0.1, variant=TRUSTED | {"trusted_rows": "50"}))
     grid = make_grid(cells)
     assert [dict(row.variant)["trusted_rows"] for row in grid.headline(grid.cases[1])] == ["150"]
+
+
+def test_a_guarded_row_of_other_seeds_is_compared_with_nothing():
+    grid = make_grid([cell(seed=0), cell("p2p", seed=1, asr=(5, 100))])
+    assert not summarise(grid)
+    (row,) = headline_table(grid).groups[0].rows
+    assert "95/100" not in str(row)
+
+
+def test_an_ablation_stands_for_no_way_of_choosing_rows_that_has_another():
+    changed = {"selection": "screened", "rho": "0.1"}
+    cells = [cell(), cell("p2p", variant=changed), cell("p2p", variant={"selection": "trusted"})]
+    grid = make_grid([*cells, cell("p2p", variant={"selection": "screened", "trusted_rows": "9"})])
+    (case,) = grid.cases
+    assert [dict(row.variant) for row in grid.headline(case)] == [
+        {"selection": "trusted"},
+        {"selection": "screened", "trusted_rows": "9"},
+    ]
+
+
+def test_accuracy_and_free_text_are_not_added_up():
+    free = Figures(
+        clean_accuracy=Rate(k=100, n=100),
+        attack_success_rate=Rate(k=95, n=100),
+        floor=Rate(k=0, n=100),
+        quality=0.25,
+    )
+    texts = [cell(dataset="texts", figures=free), cell("p2p", dataset="texts", figures=free)]
+    (both,) = summarise(make_grid([cell(), cell("p2p"), *texts]))
+    (alone,) = summarise(make_grid(texts))
+    assert (len(both.pairs), both.ca_after, both.quality) == (2, Rate(k=180, n=200), (0.25, 0.25))
+    assert (alone.ca_after, alone.of_accuracy) == (Rate(k=100, n=100), ())

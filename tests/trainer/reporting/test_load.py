@@ -4,7 +4,7 @@ import pytest
 
 from tests.trainer.reporting.synthetic import cell, write
 from trainer.errors import ReportError
-from trainer.reporting.load import load_results
+from trainer.reporting.load import load_all, load_results
 
 
 def test_cells_come_back_as_they_were_written(tmp_path):
@@ -55,3 +55,8 @@ def test_the_directory_above_the_cells_will_do(tmp_path):
     write([cell()], tmp_path / "cells")
     (tmp_path / "plan.json").write_text("{}")
     assert load_results(tmp_path) == (cell(),)
+
+
+def test_a_cell_that_several_directories_have_counts_once(tmp_path):
+    first, second = write([cell()], tmp_path / "a"), write([cell(), cell("p2p")], tmp_path / "b")
+    assert sorted(load_all([first, second]), key=str) == sorted([cell(), cell("p2p")], key=str)

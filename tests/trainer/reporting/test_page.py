@@ -22,7 +22,7 @@ def page(tmp_path_factory) -> str:
         cell("p2p", attack=EVIL, asr=(5, 100)),
         cell("onion", attack=EVIL, asr=(40, 100)),
     ]
-    write_report(write(cells, folder / "cells"), folder / "out")
+    write_report([write(cells, folder / "cells")], folder / "out")
     page: str = (folder / "out" / "index.html").read_text(encoding="utf-8")
     return page
 

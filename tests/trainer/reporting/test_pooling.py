@@ -50,3 +50,12 @@ def test_only_leaves_other_seeds_out_unless_none_would_be_left():
     (row,) = pool([cell(seed=0), cell(seed=1)]).rows
     assert row.only([1, 7]).seeds == (1,)
     assert row.only([7]).seeds == (0, 1)
+
+
+def test_rows_are_compared_over_the_same_seeds_or_not_at_all():
+    before, after, another = pool(
+        [cell(seed=0), cell(seed=1), cell("p2p", seed=1), cell("onion", seed=2)]
+    ).rows
+    assert (same := before.same_seeds(after)) is not None
+    assert same.seeds == (1,)
+    assert before.same_seeds(another) is None

@@ -14,11 +14,11 @@ from scripts.write_results import (
     filled,
     measured,
     others,
-    without,
 )
 from trainer.reporting.charts.before_after import before_after_charts
 from trainer.reporting.charts.style import Looks
 from trainer.reporting.tables.headline import headline_table
+from trainer.reporting.tables.table import without
 
 
 def test_the_tables_and_the_picture_are_those_of_the_cells() -> None:

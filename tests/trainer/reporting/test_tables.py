@@ -13,7 +13,7 @@ from trainer.reporting.tables.cases import cases_tables
 from trainer.reporting.tables.headline import headline_table
 from trainer.reporting.tables.others import others_table
 from trainer.reporting.tables.selection import selection_table
-from trainer.reporting.tables.table import Cell, Group, Row, Table
+from trainer.reporting.tables.table import EMPTY, Cell, Group, Row, Table, without_empty
 
 
 def test_markdown_of_a_tiny_input():
@@ -135,3 +135,12 @@ def test_what_a_never_poisoned_model_says_of_triggered_rows_stands_beside_the_at
     table = headline_table(make_grid(cells))
     (row,) = table.groups[0].rows
     assert row.cells[table.columns.index("ASR never poisoned")].text == "0.340"
+
+
+def test_a_column_that_says_nothing_is_left_out():
+    table = Table(
+        "t", ("a", "b", "c"), (Group("", (Row((Cell("1"), EMPTY, Cell("x"))),)),), "", frozenset({0, 2})
+    )
+    shown = without_empty(table)
+    assert (shown.columns, shown.text_columns) == (("a", "c"), frozenset({0, 1}))
+    assert shown.groups[0].rows == (Row((Cell("1"), Cell("x"))),)

@@ -14,7 +14,7 @@ from trainer.reporting.charts.panel import panel
 from trainer.reporting.charts.rows import handle
 from trainer.reporting.charts.style import INK, Look, Looks, counts_of, share_axis
 from trainer.reporting.grid import Case, Grid
-from trainer.reporting.names import case_name, chart_name, row_name
+from trainer.reporting.names import GUARDED, UNDEFENDED, case_name, chart_name, row_name
 from trainer.reporting.pooling import Pooled
 
 _CLEAN: Final[dict[str, Any]] = {"color": INK, "linewidth": 0.9, "linestyle": (0, (4, 3))}
@@ -63,7 +63,8 @@ def _draw(case: Case, rows: Sequence[Pooled], looks: Looks, width: float) -> Fig
     )
     standing = "" if case.counted else f"{case.standing}; "
     figure, axes = panel(case_name(case.key), f"{standing}{counts}", width, handles)
-    for row in rows:
+    # The undefended model and P2P are never hidden behind others.
+    for row in sorted(rows, key=lambda row: row.defence in (UNDEFENDED, GUARDED)):
         _mark(axes, row, looks.of(row), hollow=not case.counted)
     _ideal(axes, rows)
     if case.never_poisoned:

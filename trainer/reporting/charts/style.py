@@ -114,7 +114,7 @@ def share_axis(axes: Axes, label: str) -> None:
         axes: Whose axis.
         label: Its title.
     """
-    axes.set_xlim(-0.015, 1.015)
+    axes.set_xlim(-0.03, 1.03)
     axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
     axes.set_xlabel(label)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from trainer.reporting.costs import DefenceCost
-from trainer.reporting.tables.table import Cell, Group, Row, Table, number_cell
+from trainer.reporting.tables.table import Cell, Group, Row, Table, number_cell, without_empty
 
 
 def cost_table(entries: Sequence[DefenceCost]) -> Table:
@@ -12,7 +12,7 @@ def cost_table(entries: Sequence[DefenceCost]) -> Table:
     Args:
         entries: See :func:`trainer.reporting.costs.costs`.
     """
-    return Table(
+    table = Table(
         title="Cost by defence",
         columns=(
             "defence",
@@ -31,6 +31,7 @@ def cost_table(entries: Sequence[DefenceCost]) -> Table:
         "those of other models included. What a defence counted besides is its own; medians again.",
         text_columns=frozenset({0, 8}),
     )
+    return without_empty(table)
 
 
 def _cells(entry: DefenceCost) -> tuple[Cell, ...]:

@@ -5,8 +5,17 @@ from trainer.reporting.grid import Case, Grid
 from trainer.reporting.names import UNGUARDED, case_name, chosen_name, row_name
 from trainer.reporting.pooling import Pooled
 from trainer.reporting.rivals import rivals
-from trainer.reporting.tables.cases import attack_cell, remark
-from trainer.reporting.tables.table import EMPTY, Cell, Group, Row, Table, difference_cell, rate_cell
+from trainer.reporting.tables.cases import attack_cell, quality_cell, remark
+from trainer.reporting.tables.table import (
+    EMPTY,
+    Cell,
+    Group,
+    Row,
+    Table,
+    difference_cell,
+    rate_cell,
+    without_empty,
+)
 
 
 def headline_table(grid: Grid) -> Table:
@@ -19,7 +28,7 @@ def headline_table(grid: Grid) -> Table:
         Group(case_name(case.key), tuple(_row(case, row) for row in grid.headline(case)), remark(case))
         for case in grid.attacked
     )
-    return Table(
+    table = Table(
         title="Case by case",
         columns=(
             "P2P with",
@@ -33,13 +42,16 @@ def headline_table(grid: Grid) -> Table:
             "CA undefended",
             "CA guarded",
             "CA never poisoned",
+            "ROUGE-L undefended",
+            "ROUGE-L guarded",
         ),
         groups=tuple(group for group in groups if group.rows),
         text_columns=frozenset({0, 7}),
-        note="Share, k/n and 95 % Wilson interval (ASR - floor: Newcombe's). A never-poisoned model is asked the same triggered rows: what it says of "
+        note="Share, k/n and 95 % Wilson interval (ASR - floor: Newcombe's). The undefended model stands with the seeds of the row it is beside. A never-poisoned model is asked the same triggered rows: what it says of "
         "them is what the trigger says by itself. The lowest ASR of another defence is picked after the fact and "
         "may come with a lower CA: see the next sections.",
     )
+    return without_empty(table)
 
 
 def lowest_rival(case: Case) -> Pooled | None:
@@ -56,7 +68,8 @@ def _value(rate: Rate | None) -> float:
 
 
 def _row(case: Case, row: Pooled) -> Row:
-    before, clean, rival = case.undefended, case.never_poisoned, lowest_rival(case)
+    before = case.undefended.same_seeds(row) if case.undefended else None
+    clean, rival = case.never_poisoned, lowest_rival(case)
     free = next((each for each in case.of(UNGUARDED) if each.variant == row.variant), None)
     cells = (
         Cell(chosen_name(row)),
@@ -70,6 +83,8 @@ def _row(case: Case, row: Pooled) -> Row:
         rate_cell(before.clean_accuracy) if before else EMPTY,
         rate_cell(row.clean_accuracy),
         rate_cell(clean.clean_accuracy) if clean else EMPTY,
+        quality_cell(before) if before else EMPTY,
+        quality_cell(row),
     )
     return Row(cells, "" if case.counted else "excluded")
 

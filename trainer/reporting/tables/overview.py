@@ -27,7 +27,8 @@ def overview_table(summaries: Sequence[Summary]) -> Table:
             "CA change",
         ),
         groups=(Group("", tuple(Row(_cells(each)) for each in summaries)),),
-        note="k and n are added up over cases and seeds. The undefended columns cover the same cases and seeds as the guarded ones.",
+        note="k and n are added up over cases and seeds. The undefended columns cover the same cases and seeds as the guarded ones. "
+        "CA is of classification and maths where there are such, and else the share of replies without the attacker's answer.",
         text_columns=frozenset({0, 5}),
     )
 

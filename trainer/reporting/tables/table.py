@@ -1,6 +1,7 @@
 """A table as plain data."""
 
 import math
+from collections.abc import Container
 from typing import NamedTuple
 
 from p2p.metrics.rate import Rate
@@ -66,6 +67,37 @@ class Table(NamedTuple):
 
 
 EMPTY = Cell("-")
+
+
+def without(table: Table, columns: Container[str]) -> Table:
+    """Return a table without some of its columns.
+
+    Args:
+        table: The table.
+        columns: Headings of columns to leave out.
+    """
+    kept = [at for at, name in enumerate(table.columns) if name not in columns]
+    groups = tuple(
+        group._replace(
+            rows=tuple(row._replace(cells=tuple(row.cells[at] for at in kept)) for row in group.rows)
+        )
+        for group in table.groups
+    )
+    text = frozenset(new for new, old in enumerate(kept) if old in table.text_columns)
+    return table._replace(columns=tuple(table.columns[at] for at in kept), groups=groups, text_columns=text)
+
+
+def without_empty(table: Table) -> Table:
+    """Return a table without the columns that say nothing in any row.
+
+    Args:
+        table: The table.
+    """
+    rows = [row.cells for group in table.groups for row in group.rows]
+    said = {
+        name for at, name in enumerate(table.columns) if any(cells[at] != EMPTY for cells in rows) or not rows
+    }
+    return without(table, set(table.columns) - said)
 
 
 def rate_cell(rate: Rate | None, by_seed: dict[int, Rate] | None = None) -> Cell:
