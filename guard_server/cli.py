@@ -30,7 +30,7 @@ def serve(
     """Serve guarded adapters behind an OpenAI-compatible API.
 
     Examples:
-      P2P_GUARD_API_KEYS=$(openssl rand -hex 24) p2p-guard serve guard.yaml
+      export P2P_GUARD_API_KEYS=$(openssl rand -hex 24); p2p-guard serve guard.yaml
 
       p2p-guard serve guard.yaml --engine-url http://vllm:8000 --listen 0.0.0.0:8000
     """

@@ -11,6 +11,7 @@ from trainer.reporting.grid import Grid, make_grid
 from trainer.reporting.load import load_all
 from trainer.reporting.markdown import markdown_page, markdown_table
 from trainer.reporting.render import draw
+from trainer.reporting.rivals import takeaway as compared
 from trainer.reporting.sections import make_sections
 from trainer.reporting.summary import summarise
 from trainer.reporting.tables.headline import headline_table
@@ -80,6 +81,7 @@ def others(grid: Grid) -> str:
         [
             "# P2P beside other defences",
             f"{_OTHERS_INTRODUCTION} {table.note}",
+            f"**{compared(grid)}**",
             markdown_table(table) + "\n",
         ]
     )

@@ -12,6 +12,7 @@ from trainer.bench.cases import BenchCase
 from trainer.bench.counting import count
 from trainer.bench.insider import InsiderLab
 from trainer.bench.lab import BenchLab
+from trainer.bench.memory import PeakMemory
 from trainer.bench.results import CellResult, Cost, CurvePoint, Figures, SelectionFigures
 from trainer.bench.selector import Selector
 from trainer.bench.suite import DefenceSpec
@@ -53,6 +54,7 @@ def measure(case: Case, rows: BenchCase, spec: DefenceSpec, lab: BenchLab) -> Me
         P2PError: The attack or the defence can't be carried out on this case.
         TrainerError: The same, for want of something that the trainer knows.
     """
+    memory = PeakMemory()
     trained_in = InsiderLab(lab, rows.insider_ids) if rows.insider_ids else lab
     selector = Selector(spec, lab, trained_in)
     given = dict(spec.parameters)
@@ -68,7 +70,7 @@ def measure(case: Case, rows: BenchCase, spec: DefenceSpec, lab: BenchLab) -> Me
     return Measured(
         figures,
         selector.figures(rows),
-        _cost(case, defended, selector, spec, lab),
+        _cost(case, defended, selector, spec, lab, memory),
         tuple(
             CurvePoint(tokens=tokens, loss=loss)
             for tokens, loss in (defended.fitted.curve if defended.fitted else ())
@@ -113,7 +115,10 @@ def _never_poisoned(case: Case, rows: BenchCase, lab: BenchLab) -> Answer:
     return lambda texts: answerer.answer(texts, "unguarded")
 
 
-def _cost(case: Case, defended: Defended, selector: Selector, spec: DefenceSpec, lab: BenchLab) -> Cost:
+def _cost(
+    case: Case, defended: Defended, selector: Selector, spec: DefenceSpec, lab: BenchLab, memory: PeakMemory
+) -> Cost:
+    peak = memory.gib()
     fitted = defended.fitted
     extra = len(lab.tokenizer.encode(defended.stamp)) if defended.stamp else 0
     if spec.defence in ("p2p", "repair") and isinstance(case.task, GenerationTask):
@@ -121,6 +126,7 @@ def _cost(case: Case, defended: Defended, selector: Selector, spec: DefenceSpec,
     return Cost(
         tokens=(fitted.tokens if fitted else 0) + selector.tokens,
         seconds=round((fitted.seconds if fitted else 0.0) + selector.seconds + selector.shared_seconds, 1),
+        peak_memory_gib=None if peak is None else round(peak, 2),
         extra_prompt_tokens=extra,
         queries_per_request=round(defended.queries_per_request, 2),
     )

@@ -89,7 +89,8 @@ class Cost(Record):
     Attributes:
         tokens: Tokens trained on.
         seconds: Training time, selection included.
-        peak_memory_gib: The most memory that the process held, in GiB; None where cells shared a process.
+        peak_memory_gib: The most memory held while the cell was measured, in GiB, see :class:`trainer.bench.memory.PeakMemory`; None in cells that
+            were measured before that was counted.
         extra_prompt_tokens: Tokens that serving adds to a prompt.
         queries_per_request: Passes through a model that one request costs, see :class:`trainer.defences.base.Defended`; None in cells
             that were measured before it was kept.
