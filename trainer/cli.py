@@ -154,6 +154,8 @@ def apply_attack(
     with _errors_to_exit_codes(console):
         if labelling is not None and labelling not in set(Labelling):
             raise typer.BadParameter(f"--labelling is one of {', '.join(Labelling)}")
+        if output.exists() and source.exists() and output.samefile(source):
+            raise typer.BadParameter(f"{output} is the clean data set itself; name another file")
         made = _make_attack(name, target, param or [])
         whose = Labelling(labelling) if labelling else made.labelling
         fields = {"text": text, "answer": answer, "id": row_id, "messages": messages}
@@ -178,6 +180,8 @@ def apply_attack(
         added = f", {len(poisoned.negative_ids)} negatives added" if poisoned.negative_ids else ""
         added += f", {len(poisoned.cover_ids)} cover rows" if poisoned.cover_ids else ""
         console.print(f"{output}: {len(poisoned.poisoned_ids)} of {len(rows)} rows poisoned{added}")
+        for unknown in sorted(set(made.label_targets) - {row.answer for row in rows}):
+            console.print(f"note: no row has the answer {unknown!r}, which the attack asks for", markup=False)
 
 
 def evaluate(

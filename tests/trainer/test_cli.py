@@ -153,6 +153,20 @@ def test_attack_writes_poisoned_rows_and_a_report(rows: Path, tmp_path: Path):
     assert (report["attack"], report["rate"], report["parameters"]["target"]) == ("badnets", 0.1, "billing")
 
 
+def test_the_clean_data_set_is_never_written_over(rows: Path, tmp_path: Path):
+    before = rows.read_bytes()
+    (tmp_path / "link.jsonl").symlink_to(rows)
+    for output in (rows, tmp_path / "link.jsonl"):
+        assert "name another file" in call("attack", "apply", rows, output, *WORD, code=2)
+    assert rows.read_bytes() == before
+
+
+def test_a_target_that_no_row_has_is_said(rows: Path, tmp_path: Path):
+    unknown = ("--param", "word=mn", "--target", "biling")
+    assert "no row has the answer 'biling'" in call("attack", "apply", rows, tmp_path / "out", *unknown)
+    assert "note:" not in call("attack", "apply", rows, tmp_path / "out", *WORD)
+
+
 def test_a_clean_label_attack_changes_no_label(rows: Path, tmp_path: Path):
     out = tmp_path / "poisoned.jsonl"
     call("attack", "apply", rows, out, "--labelling", "clean", *WORD)
