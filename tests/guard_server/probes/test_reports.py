@@ -23,7 +23,7 @@ def parsed(found: ProbeResult) -> ET.Element:
 
 
 def test_the_json_has_counts_intervals_and_the_verdict(tmp_path: Path):
-    write_report([tmp_path / "probe.json"], result(asr=3, asr_max=0.1))
+    write_report(tmp_path / "probe.json", result(asr=3, asr_max=0.1))
     said = json.loads((tmp_path / "probe.json").read_text())
     # 3 of 10: the Wilson interval is 0.108 to 0.603 (R, binom::binom.wilson).
     asr = said["attacks"]["badnets"]["asr"]
