@@ -1,9 +1,9 @@
 """Bodies that are cheap to send and were dear to refuse: each took 1 to 40 s before its faults were counted one by one no more."""
 
 import json
-import time
 
 import pytest
+from pydantic import ValidationError
 
 from guard_server.errors import BadRequestError
 from guard_server.prompt_guard import parse_chat
@@ -26,8 +26,11 @@ TURN = {"role": "user", "content": "x"}
 def test_a_body_of_many_faults_is_refused_at_the_first(body: dict[str, object]):
     content = json.dumps(body).encode()
     assert len(content) < 1_000_000
-    started = time.process_time()
     with pytest.raises(BadRequestError) as caught:
         parse_chat(content, Limits())
-    assert time.process_time() - started < 1
+    found = caught.value.__context__
+    # Of the models, not of the slow look for a key that stands twice, which comes after them.
+    assert isinstance(found, ValidationError)
+    # A union tries each of its forms, and each stops at its first fault.
+    assert found.error_count() <= 2
     assert len(caught.value.message) <= 300
