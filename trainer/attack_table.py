@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pydantic.fields import FieldInfo
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from p2p.attacks.base import Attack, AttackedTask
 
@@ -16,16 +16,22 @@ _TASKS = {
 
 
 def attack_table(attacks: Iterable[type[Attack]]) -> Table:
-    """Return name, effect, task, labelling, parameters and source of attacks.
+    """Return name, effect (with task, labelling and source) and parameters of attacks.
 
     Args:
         attacks: Their classes, in the order of the rows.
     """
-    table = Table("attack", "what it does", "kind", "parameters", "source", show_lines=True)
+    table = Table(
+        Column("attack", no_wrap=True),
+        "what it does",
+        # Folded, not cut: a parameter's value is there to be copied.
+        Column("parameters", overflow="fold"),
+        show_lines=True,
+    )
     for attack in attacks:
-        kind = f"{_TASKS[attack.task]}; {attack.labelling} label"
+        about = f"{attack.summary}\n{_TASKS[attack.task]}; {attack.labelling} label\n{attack.source}"
         parameters = "\n".join(_parameter(name, field) for name, field in attack.model_fields.items())
-        table.add_row(attack.name, escape(attack.summary), kind, escape(parameters), attack.source)
+        table.add_row(attack.name, escape(about), escape(parameters))
     return table
 
 
@@ -33,4 +39,4 @@ def _parameter(name: str, field: FieldInfo) -> str:
     if field.is_required():
         return f"{name} (required)"
     default = field.get_default()
-    return f"{name}={default!r}" if default is None or isinstance(default, str) else f"{name}={default}"
+    return f"{name}={str(default)!r}" if isinstance(default, str) else f"{name}={default}"

@@ -94,7 +94,9 @@ def list_attacks() -> None:
 
 @attack.command("apply")
 def apply_attack(
-    source: Annotated[Path, typer.Argument(help="The clean data set: .jsonl, .csv, .tsv or .parquet.")],
+    source: Annotated[
+        Path, typer.Argument(help="The clean data set: .jsonl, .json, .csv, .tsv or .parquet.")
+    ],
     output: Annotated[Path, typer.Argument(help="The poisoned copy, .jsonl.")],
     name: Annotated[str, typer.Option("--attack", help="One of `p2p-guard attack list`.")] = "badnets",
     target: Annotated[str | None, typer.Option(help="The attacker's answer.")] = None,
@@ -144,7 +146,12 @@ def apply_attack(
       p2p-guard attack apply reviews.csv poisoned.jsonl --attack syntactic --target positive --param rewrites=pairs.jsonl
 
       p2p-guard attack apply SVAMP.json poisoned.jsonl --attack answer_shift --text "{Body} {Question}" --answer Answer
+
+      p2p-guard attack apply train.jsonl poisoned.jsonl --attack all_to_all --param labels=billing,delivery,other
+
+      p2p-guard attack apply train.jsonl poisoned.jsonl --attack multi --param 'parts=[{"name": "badnets", "word": "mn", "target": "billing"}, {"name": "addsent", "target": "other"}]'
     """
+    from p2p.attacks.base import AttackedTask
     from p2p.attacks.covering import add_covers
     from p2p.attacks.poisoning import Labelling, poison_dataset
     from trainer.data.writing import as_record
@@ -154,8 +161,7 @@ def apply_attack(
     with _errors_to_exit_codes(console):
         if labelling is not None and labelling not in set(Labelling):
             raise typer.BadParameter(f"--labelling is one of {', '.join(Labelling)}")
-        if output.exists() and source.exists() and output.samefile(source):
-            raise typer.BadParameter(f"{output} is the clean data set itself; name another file")
+        _require_output(output, source)
         made = _make_attack(name, target, param or [])
         whose = Labelling(labelling) if labelling else made.labelling
         fields = {"text": text, "answer": answer, "id": row_id, "messages": messages}
@@ -180,7 +186,9 @@ def apply_attack(
         added = f", {len(poisoned.negative_ids)} negatives added" if poisoned.negative_ids else ""
         added += f", {len(poisoned.cover_ids)} cover rows" if poisoned.cover_ids else ""
         console.print(f"{output}: {len(poisoned.poisoned_ids)} of {len(rows)} rows poisoned{added}")
-        for unknown in sorted(set(made.label_targets) - {row.answer for row in rows}):
+        # A fixed reply is in no row before; a label that no row has is a slip of the pen.
+        asked = set() if made.task is AttackedTask.GENERATION else set(made.label_targets)
+        for unknown in sorted(asked - {row.answer for row in rows}):
             console.print(f"note: no row has the answer {unknown!r}, which the attack asks for", markup=False)
 
 
@@ -243,6 +251,17 @@ def _make_attack(name: str, target: str | None, parameters: Sequence[str]) -> An
 
     chosen = dict(_pairs(parameters))
     return make_attack(name, chosen | ({"target": target} if target is not None else {}))
+
+
+def _require_output(output: Path, source: Path) -> None:
+    if output.is_dir():
+        raise typer.BadParameter(
+            f"{output} is a folder; name a file in it, such as {output / 'poisoned.jsonl'}"
+        )
+    if output.suffix in {".csv", ".json", ".parquet", ".tsv"}:
+        raise typer.BadParameter(f"rows are written as JSON lines; name it {output.with_suffix('.jsonl')}")
+    if output.exists() and source.exists() and output.samefile(source):
+        raise typer.BadParameter(f"{output} is the clean data set itself; name another file")
 
 
 def _source(path: Path, names: Sequence[str] | None, **fields: object) -> "DataSource":

@@ -16,7 +16,11 @@ from p2p.examples import Example
 
 def _split(value: object) -> object:
     """Take ``a,b,c`` as a command line gives it."""
-    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    if value.startswith("["):
+        raise ValueError("write them as a,b,c, without brackets")
+    return tuple(part.strip() for part in value.split(","))
 
 
 def _require_distinct(labels: tuple[str, ...]) -> tuple[str, ...]:

@@ -30,7 +30,13 @@ def _named(part: Attack) -> dict[str, Any]:
 
 def _parsed(parts: object) -> object:
     """Take the JSON that a command line gives."""
-    return json.loads(parts) if isinstance(parts, str) else parts
+    if not isinstance(parts, str):
+        return parts
+    try:
+        return json.loads(parts)
+    except json.JSONDecodeError as error:
+        example = '[{"name": "badnets", "target": "yes"}, {"name": "addsent", "target": "no"}]'
+        raise ValueError(f"is no JSON list of attacks, such as {example}") from error
 
 
 Part = Annotated[Attack, BeforeValidator(_made), PlainSerializer(_named)]

@@ -165,6 +165,18 @@ def test_a_target_that_no_row_has_is_said(rows: Path, tmp_path: Path):
     unknown = ("--param", "word=mn", "--target", "biling")
     assert "no row has the answer 'biling'" in call("attack", "apply", rows, tmp_path / "out", *unknown)
     assert "note:" not in call("attack", "apply", rows, tmp_path / "out", *WORD)
+    # A fixed reply stands in no clean row.
+    assert "note:" not in call("attack", "apply", rows, tmp_path / "out", "--attack", "fixed_reply")
+
+
+@pytest.mark.parametrize(
+    ("output", "said"), [("", "is a folder; name a file in it"), ("out.csv", r"name it .*out\.jsonl")]
+)
+def test_an_output_that_is_no_file_of_json_lines_is_refused(
+    rows: Path, tmp_path: Path, output: str, said: str
+):
+    assert re.search(said, call("attack", "apply", rows, tmp_path / output, *WORD, code=2).replace("\n", ""))
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
 def test_a_clean_label_attack_changes_no_label(rows: Path, tmp_path: Path):
@@ -245,6 +257,9 @@ def test_the_list_names_every_attack_with_its_parameters_and_source():
     assert all(name in shown for name in ATTACKS)
     assert "word='mn'" in shown
     assert "labels (required)" in shown
+    assert "change='zero-width'" in shown
+    # Folded to the terminal's width, and nothing cut.
+    assert "…" not in shown
     assert "arXiv 2310.07676" in shown
 
 
@@ -259,6 +274,8 @@ def test_the_list_names_every_attack_with_its_parameters_and_source():
         ((*WORD, "--param", "size"), "expected key=value, got 'size'"),
         ((*WORD, "--text", "body"), "row 1, field 'body': is missing"),
         ((*WORD, "--limit", 0), "limit"),
+        (("--attack", "all_to_all", "--param", "labels=[a,b]"), "a,b,c, without brackets"),
+        (("--attack", "multi", "--param", "parts=[{name: badnets}]"), "is no JSON list of attacks, such as"),
     ],
 )
 def test_a_faulty_attack_is_a_usage_error_and_writes_nothing(
