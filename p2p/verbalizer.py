@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
-from itertools import combinations, count, pairwise, product
+from itertools import chain, combinations, count, pairwise, product
 from string import ascii_letters, ascii_lowercase, ascii_uppercase, digits
 from typing import NamedTuple
 
@@ -42,7 +42,7 @@ def find_verbalizer(tokenize: Tokenize, context: str, size: int) -> Verbalizer:
     """Return words for ``size`` labels, of one token each where the tokenizer has them.
 
     Digits are tried first, then capital letters, numbers, letters of both cases with digits, pairs of letters; then words of
-    several tokens: a letter for the half and a number for the label.
+    several tokens: a letter, or a digit, for the half and a number for the label.
 
     Args:
         tokenize: The tokenizer of the model at hand.
@@ -154,11 +154,14 @@ def _pairs_that_fit(tokenize: Tokenize, context: str) -> list[str]:
 
 
 def _lettered_numbers(tokenize: Tokenize, context: str, size: int) -> Verbalizer | None:
-    """Return a letter for each half with a number of fixed width, of letters that begin apart if there are such."""
+    """Return a letter for each half with a number of fixed width, of letters that begin apart if there are such.
+
+    Digits stand in for the letters where those join with a blank that the prompt ends in.
+    """
     width = len(str(size // 2 - 1))
     numbers = [f"{label:0{width}d}" for label in range(size // 2)]
     overlapping: Verbalizer | None = None
-    for letters in combinations(ascii_uppercase, 2):
+    for letters in chain(combinations(ascii_uppercase, 2), combinations(digits, 2)):
         with suppress(VerbalizerError):
             words = [letter + number for letter in letters for number in numbers]
             found = verify_words(tokenize, context, words)

@@ -65,12 +65,12 @@ def train(
         with console.status("loading torch and transformers"):
             from trainer.processes import join_processes
             from trainer.recipe import train as run
-            from trainer.report import evaluation_table
+            from trainer.report import show_evaluation
         processes = join_processes()
         console.quiet = not processes.is_first
         result = run(settings, console, resume=resume, restart=restart)
         if result.evaluation:
-            console.print(evaluation_table(result.evaluation))
+            show_evaluation(console, result.evaluation)
         speed = result.tokens / result.seconds if result.seconds else 0
         console.print(
             f"{result.path}: {result.tokens:,} tokens in {result.seconds:.0f} s ({speed:.0f} tokens/s), "
@@ -239,10 +239,10 @@ def evaluate(
         with console.status("loading torch, transformers and the model"):
             from trainer.evaluations import evaluate as measure
             from trainer.loading import load_answerer
-            from trainer.report import evaluation_table
+            from trainer.report import show_evaluation
         report = measure(load_answerer(adapter, base_model, max_new_tokens), rows, attacks, seed)
         _write(output, json.dumps(report.as_json(), indent=2) + "\n")
-        console.print(evaluation_table(report))
+        show_evaluation(console, report)
         console.print(f"written to {output}")
 
 

@@ -11,6 +11,9 @@ from rich.table import Table
 
 from trainer.evaluations import EvaluationReport, ViewFigures
 
+# Adapters that keep attacks off have 0.96 and more (docs/results.md); those of too few rows next to nothing.
+_LEARNED = 0.9
+
 
 class TrainingProgress:
     """A bar over the tokens of a run, with tokens/s, loss and time left.
@@ -99,6 +102,24 @@ def evaluation_table(report: EvaluationReport) -> Table:
                 str(attack.extension_rate),
             )
     return table
+
+
+def show_evaluation(console: Console, report: EvaluationReport) -> None:
+    """Print the figures of an evaluation, and what a person should know of them before the adapter is served.
+
+    Args:
+        console: Where they go.
+        report: What was measured.
+    """
+    console.print(evaluation_table(report))
+    for view in report.views:
+        rate = view.extension_rate
+        if view.view == "guarded" and rate.n and rate.value < _LEARNED:
+            console.print(
+                f"note: only {rate.k} of {rate.n} guarded replies stood in the extended half by themselves: the adapter has not learned "
+                "it, so that the guard holds it to guesses. Train on more rows (data), longer (training.epochs), or on more copies of "
+                "each row (repoison.copies)"
+            )
 
 
 def _clean_figure(view: ViewFigures, rows: int) -> str:

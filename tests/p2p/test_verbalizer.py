@@ -1,6 +1,7 @@
+import re
 from itertools import permutations
 from pathlib import Path
-from string import ascii_uppercase
+from string import ascii_uppercase, digits
 
 import pytest
 from hypothesis import given
@@ -51,6 +52,15 @@ def test_where_characters_run_out_a_letter_says_the_half_and_a_number_the_label(
     assert found.halves_begin_apart
 
 
+def test_where_the_prompt_ends_in_a_blank_that_joins_letters_a_digit_says_the_half():
+    def joining_blanks(text: str) -> list[int]:
+        return [hash(part) for part in re.findall(r" ?[A-Za-z]+|.", text)]
+
+    found = find_verbalizer(joining_blanks, "Answer: ", 40)
+    assert (found.words[0], found.words[19], found.words[20], found.words[39]) == ("000", "019", "100", "119")
+    assert found.halves_begin_apart
+
+
 def test_letters_that_begin_apart_are_preferred_for_the_halves():
     def without_case_of_two(text: str) -> list[int]:
         return by_character(text.replace("B", "A").replace("0", "zero"))
@@ -65,12 +75,12 @@ def test_halves_that_must_share_a_first_token_are_told_apart_by_the_rest():
         return [
             code
             for letter in text
-            for code in ((1, ord(letter)) if letter in ascii_uppercase else (ord(letter),))
+            for code in ((1, ord(letter)) if letter in ascii_uppercase + digits else (ord(letter),))
         ]
 
     found = find_verbalizer(marked, "", 64)
     assert not found.halves_begin_apart
-    assert found.token_ids[0] == (1, ord("A"), ord("0"), ord("0"))
+    assert found.token_ids[0] == (1, ord("A"), 1, ord("0"), 1, ord("0"))
     assert first_clash(found.token_ids) is None
 
 

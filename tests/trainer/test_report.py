@@ -5,7 +5,7 @@ from rich.console import Console
 
 from p2p.metrics.rate import Rate
 from trainer.evaluations import AttackFigures, EvaluationReport, ViewFigures
-from trainer.report import evaluation_table, peak_memory_gib, training_progress
+from trainer.report import evaluation_table, peak_memory_gib, show_evaluation, training_progress
 
 
 def console(*, terminal: bool = False) -> Console:
@@ -84,3 +84,15 @@ def test_peak_memory_is_in_the_unit_of_the_platform(
     monkeypatch.setattr("resource.getrusage", lambda _: Usage)
     monkeypatch.setattr("sys.platform", platform)
     assert peak_memory_gib() == pytest.approx(gib)
+
+
+@pytest.mark.parametrize(("extended", "is_said"), [(0, True), (35, True), (36, False), (40, False)])
+def test_an_adapter_that_has_not_learned_the_extended_half_is_called_so(extended: int, is_said: bool):
+    views = [
+        ViewFigures(view=view, clean_accuracy=Rate(k=20, n=40), extension_rate=Rate(k=k, n=40), attacks=())
+        for view, k in (("guarded", extended), ("unguarded", 0))
+    ]
+    out = console()
+    show_evaluation(out, EvaluationReport(rows=40, seed=0, views=tuple(views)))
+    assert (f"only {extended} of 40 guarded replies" in shown(out)) is is_said
+    assert shown(out).count("note:") == is_said
