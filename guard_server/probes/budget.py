@@ -65,22 +65,32 @@ class PatientAsker:
         self._attempts = attempts
         self._sleep = sleep
         self._jitter = Random()
+        self._was_reached: bool | None = None
 
     async def ask(self, chat: list[ChatMessage]) -> Asked:
         """Return the answer, or why there is none. The first attempt must have been taken from the budget.
+
+        Where a question was asked to its last attempt and nobody was ever reached, later ones are asked once: a run against an
+        address where nothing listens ends in seconds.
 
         Raises:
             GuardConfigError: There will never be an answer.
         """
         for retries in range(self._attempts):
             try:
-                return Asked(await self._asker.ask(chat), None, retries)
+                answer = await self._asker.ask(chat)
             except UnansweredError as error:
                 last = error.reason
-                is_final = last is Reason.REJECTED or retries == self._attempts - 1
-                if is_final or not self._budget.take():
+                if last is not Reason.UNREACHABLE:
+                    self._was_reached = True
+                is_last = self._was_reached is False or retries == self._attempts - 1
+                if last is Reason.REJECTED or is_last or not self._budget.take():
                     break
                 await self._sleep(self._wait(retries, error.retry_after))
+            else:
+                self._was_reached = True
+                return Asked(answer, None, retries)
+        self._was_reached = bool(self._was_reached)
         return Asked(None, last, retries)
 
     def _wait(self, retries: int, wanted: float | None) -> float:

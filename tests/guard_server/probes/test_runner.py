@@ -56,6 +56,21 @@ async def test_the_budget_of_requests_is_kept_with_retries_counted():
     assert (found.stop, found.verdict) == (Stop.REQUESTS_SPENT, Verdict.UNCLEAR)
 
 
+async def test_where_nobody_listens_only_the_first_questions_are_asked_again():
+    asker = ScriptedAsker(lambda _: UnansweredError(Reason.UNREACHABLE, 0))
+    found = await run_probe(canaries(60, **LIMITED), asker, RunOptions(1))
+    # Three attempts at the first question, one at each other.
+    assert (found.cost.errors, found.cost.retries, len(asker.texts)) == ({"unreachable": 120}, 2, 122)
+
+
+async def test_a_guard_that_was_reached_once_is_asked_again_when_it_is_gone():
+    asker = ScriptedAsker(
+        lambda text: UnansweredError(Reason.UNREACHABLE, 0) if is_triggered(text) else honest(text)
+    )
+    found = await run_probe(canaries(10, **LIMITED), asker, RunOptions(1))
+    assert (found.cost.errors, found.cost.retries) == ({"unreachable": 10}, 20)
+
+
 async def test_the_budget_of_time_is_kept():
     asker = ScriptedAsker(honest, lambda _: 0.05)
     async with asyncio.timeout(5):
