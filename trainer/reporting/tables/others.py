@@ -6,7 +6,7 @@ from trainer.reporting.pooling import Pooled
 from trainer.reporting.rivals import rivals
 from trainer.reporting.tables.table import Cell, Group, Row, Table, rate_cell
 
-_FEW = 4
+_FEW = 3
 
 
 def others_table(grid: Grid) -> Table:
