@@ -65,6 +65,7 @@ class PatientAsker:
         self._attempts = attempts
         self._sleep = sleep
         self._jitter = Random()
+        # None until a question was answered, or asked to its last attempt.
         self._was_reached: bool | None = None
 
     async def ask(self, chat: list[ChatMessage]) -> Asked:
